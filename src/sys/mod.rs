@@ -1,0 +1,13 @@
+//! The operating system: the tiny runner process, hot `/proc` reads, signals.
+//!
+//! **Invariant**: the only room with `unsafe`, and it knows nothing of benchmarks, git or statistics.
+
+pub mod launch;
+mod os;
+pub mod procfs;
+pub mod runner;
+pub mod signals;
+pub mod stream;
+mod tree;
+mod watch;
+pub mod wire;

@@ -1,0 +1,324 @@
+//! Thin, safe names for the system calls that the standard library does not offer.
+//!
+//! **Invariant**: mechanism only; what to spawn, wait for or kill is decided by the callers.
+#![expect(unsafe_code, reason = "system calls without a safe binding in the standard library")]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::ptr;
+use std::time::Duration;
+
+use libc::{c_char, c_int, c_short};
+
+/// Resources of one reaped process, including the descendants that it waited for itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub user_ns: u64,
+    pub sys_ns: u64,
+    /// Peak resident set of the largest single process.
+    pub rss_bytes_max: u64,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+    pub voluntary_switches: u64,
+    pub involuntary_switches: u64,
+}
+
+/// One process that has been waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Reaped {
+    pub status: ExitStatus,
+    pub usage: Usage,
+}
+
+/// What there is to reap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Children {
+    /// No child is left, dead or alive.
+    None,
+    /// All children are still running.
+    Running,
+    /// This child has ended and has not been reaped.
+    Ended(u32),
+}
+
+fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Makes orphaned descendants children of this process, so that it can count, kill and reap them.
+pub fn become_subreaper() -> io::Result<()> {
+    let on: libc::c_ulong = 1;
+    // SAFETY: this option takes one integer and touches no memory of ours.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, on, 0, 0, 0) }).map(drop)
+}
+
+/// Keeps processes of the same user from tracing this one or opening its descriptors through `/proc`.
+pub fn forbid_inspection() -> io::Result<()> {
+    let off: libc::c_ulong = 0;
+    // SAFETY: this option takes one integer and touches no memory of ours.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, off, 0, 0, 0) }).map(drop)
+}
+
+/// Marks every descriptor above standard error close-on-exec, also those inherited from strangers.
+pub fn close_on_exec_above_stderr() -> io::Result<()> {
+    let flags = libc::CLOSE_RANGE_CLOEXEC as c_int;
+    // SAFETY: sets a flag on descriptors of this process; no memory is involved.
+    check(unsafe { libc::close_range(3, u32::MAX, flags) }).map(drop)
+}
+
+/// Gives every signal its default action.
+pub fn reset_signal_actions() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: `SIG_DFL` runs no code of ours. KILL, STOP and glibc's own signals refuse, harmlessly.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+fn signal_set(signals: &[c_int]) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the set before `sigaddset` and `assume_init` read it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for &signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), signal);
+        }
+        set.assume_init()
+    }
+}
+
+/// Blocks `signals` in this thread and returns a descriptor that becomes readable when one arrives.
+pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
+    let set = signal_set(signals);
+    // SAFETY: `set` is initialised and outlives both calls; no old mask is asked for.
+    check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) })?;
+    // SAFETY: as above; -1 asks for a new descriptor.
+    let fd = check(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
+    // SAFETY: `signalfd` has just created `fd` and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes a counter descriptor: unreadable until something is written to it.
+pub fn event_descriptor() -> io::Result<OwnedFd> {
+    // SAFETY: takes two integers.
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: `eventfd` has just created `fd` and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Asks for a larger pipe; the kernel may refuse, and then the pipe works as it is.
+pub fn enlarge_pipe(pipe: BorrowedFd<'_>, bytes: c_int) {
+    // SAFETY: `pipe` is open for the whole call; the command takes an integer.
+    unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}
+
+/// Waits until a descriptor is readable or hung up; absent ones are never ready.
+///
+/// All false means that the time was up or a signal came first.
+pub fn wait_ready<const N: usize>(
+    fds: [Option<BorrowedFd<'_>>; N],
+    timeout: Option<Duration>,
+) -> io::Result<[bool; N]> {
+    let events: c_short = libc::POLLIN;
+    let mut polled =
+        fds.map(|fd| libc::pollfd { fd: fd.map_or(-1, |fd| fd.as_raw_fd()), events, revents: 0 });
+    let limit = timeout.map(|limit| libc::timespec {
+        tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    });
+    let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: `polled` holds exactly N entries and `limit` is null or points to a live timespec.
+    let result = check(unsafe { libc::ppoll(polled.as_mut_ptr(), N as libc::nfds_t, limit, ptr::null()) });
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        Err(_) => Ok([false; N]),
+        Ok(_) => Ok(polled.map(|entry| entry.revents != 0)),
+    }
+}
+
+/// Looks for an ended child without reaping it, so that its `/proc` entry can still be read.
+pub fn ended_child() -> io::Result<Children> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: `info` is writable memory of the right size, and all zeroes are a valid `siginfo_t`.
+    if let Err(error) = check(unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) }) {
+        return match error.raw_os_error() {
+            Some(libc::ECHILD) => Ok(Children::None),
+            _ => Err(error),
+        };
+    }
+    // SAFETY: zeroed above and possibly filled in by `waitid`, whose layout has `si_pid`.
+    let pid = unsafe { info.assume_init().si_pid() };
+    Ok(u32::try_from(pid).ok().filter(|&pid| pid > 0).map_or(Children::Running, Children::Ended))
+}
+
+/// Reaps a child that [`ended_child`] has named.
+pub fn reap(pid: u32) -> io::Result<Reaped> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to live, writable memory of the right types.
+    check(unsafe { libc::wait4(pid.cast_signed(), &raw mut status, libc::__WALL, usage.as_mut_ptr()) })?;
+    // SAFETY: all zeroes are a valid `rusage`, and `wait4` has filled it in.
+    let usage = unsafe { usage.assume_init() };
+    Ok(Reaped {
+        status: ExitStatus::from_raw(status),
+        usage: Usage {
+            user_ns: timeval_ns(usage.ru_utime),
+            sys_ns: timeval_ns(usage.ru_stime),
+            rss_bytes_max: count(usage.ru_maxrss).saturating_mul(1024),
+            minor_faults: count(usage.ru_minflt),
+            major_faults: count(usage.ru_majflt),
+            voluntary_switches: count(usage.ru_nvcsw),
+            involuntary_switches: count(usage.ru_nivcsw),
+        },
+    })
+}
+
+fn timeval_ns(time: libc::timeval) -> u64 {
+    count(time.tv_sec).saturating_mul(1_000_000_000).saturating_add(count(time.tv_usec).saturating_mul(1000))
+}
+
+fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// Kills a process and, where it leads one, its whole process group at once.
+///
+/// A group dies in one step under the kernel's task-list lock, so its members cannot outrun it by forking.
+pub fn kill_with_group(pid: u32) {
+    let pid = pid.cast_signed();
+    assert!(pid > 1, "kill would reach processes that are not ours");
+    // SAFETY: sends a signal; no memory is involved. A process that is gone already is no error here.
+    unsafe {
+        libc::kill(-pid, libc::SIGKILL);
+        libc::kill(pid, libc::SIGKILL);
+    }
+}
+
+/// Clock ticks per second of the times in `/proc`.
+pub fn ticks_per_second() -> u64 {
+    // SAFETY: reads a constant of the system.
+    count(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).max(1)
+}
+
+/// A program ready to start: all that the start needs is laid out before the clock runs.
+pub struct Program {
+    path: CString,
+    argv: Strings,
+    env: Strings,
+    setup: Setup,
+}
+
+impl Program {
+    /// `standard` becomes the program's standard input, output and error; keep them open until it is started.
+    pub fn new(
+        path: CString,
+        argv: Vec<CString>,
+        env: Vec<CString>,
+        standard: [BorrowedFd<'_>; 3],
+    ) -> io::Result<Self> {
+        Ok(Self { path, argv: Strings::new(argv), env: Strings::new(env), setup: Setup::new(standard)? })
+    }
+
+    /// Starts the program in its own process group with an empty signal mask, through `posix_spawn`: the cost does
+    /// not depend on how much memory this process holds.
+    ///
+    /// # Errors
+    /// Whatever `execve` says: not found, not executable, arguments too long.
+    pub fn spawn(&self) -> io::Result<u32> {
+        self.spawn_path(&self.path)
+    }
+
+    /// Goes the whole way of a spawn and fails at its very end, for want of a program.
+    ///
+    /// The first spawn of a process is 5 % slower than the next, for the page faults of code not run before.
+    pub fn rehearse(&self) {
+        let started = self.spawn_path(c"");
+        debug_assert!(started.is_err(), "a program without a name was started");
+    }
+
+    fn spawn_path(&self, path: &CStr) -> io::Result<u32> {
+        let mut pid = 0;
+        // SAFETY: `path` and all strings are NUL-terminated, both lists end in a null pointer, `setup` holds
+        // initialised attributes and actions, and all of them outlive the call.
+        let error = unsafe {
+            libc::posix_spawn(
+                &raw mut pid,
+                path.as_ptr(),
+                &raw const self.setup.actions,
+                &raw const self.setup.attributes,
+                self.argv.pointers.as_ptr(),
+                self.env.pointers.as_ptr(),
+            )
+        };
+        if error != 0 {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        Ok(pid.cast_unsigned())
+    }
+}
+
+/// Strings in the shape that `execve` wants: pointers to them, and a null pointer at the end.
+struct Strings {
+    /// Held for the pointers, which go to the heap and so survive a move of this.
+    _owned: Vec<CString>,
+    pointers: Vec<*mut c_char>,
+}
+
+impl Strings {
+    fn new(owned: Vec<CString>) -> Self {
+        let starts = owned.iter().map(|string| string.as_ptr().cast_mut());
+        let pointers = starts.chain([ptr::null_mut()]).collect();
+        Self { _owned: owned, pointers }
+    }
+}
+
+/// The attributes and file actions of a spawn, destroyed on drop.
+struct Setup {
+    attributes: libc::posix_spawnattr_t,
+    actions: libc::posix_spawn_file_actions_t,
+}
+
+impl Setup {
+    fn new(standard: [BorrowedFd<'_>; 3]) -> io::Result<Self> {
+        let mut attributes = MaybeUninit::uninit();
+        let mut actions = MaybeUninit::uninit();
+        // SAFETY: both calls initialise what they are given; glibc's and musl's cannot fail.
+        let mut setup = unsafe {
+            libc::posix_spawnattr_init(attributes.as_mut_ptr());
+            libc::posix_spawn_file_actions_init(actions.as_mut_ptr());
+            Self { attributes: attributes.assume_init(), actions: actions.assume_init() }
+        };
+        let flags = (libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK) as c_short;
+        let nothing_blocked = signal_set(&[]);
+        // SAFETY: attributes and actions are initialised and exclusively ours; the set outlives the call.
+        unsafe {
+            libc::posix_spawnattr_setflags(&raw mut setup.attributes, flags);
+            libc::posix_spawnattr_setpgroup(&raw mut setup.attributes, 0);
+            libc::posix_spawnattr_setsigmask(&raw mut setup.attributes, &raw const nothing_blocked);
+        }
+        for (target, source) in (0..).zip(standard) {
+            // SAFETY: as above.
+            let error = unsafe {
+                libc::posix_spawn_file_actions_adddup2(&raw mut setup.actions, source.as_raw_fd(), target)
+            };
+            if error != 0 {
+                return Err(io::Error::from_raw_os_error(error));
+            }
+        }
+        Ok(setup)
+    }
+}
+
+impl Drop for Setup {
+    fn drop(&mut self) {
+        // SAFETY: both were initialised in `new` and are destroyed only here.
+        unsafe {
+            libc::posix_spawnattr_destroy(&raw mut self.attributes);
+            libc::posix_spawn_file_actions_destroy(&raw mut self.actions);
+        }
+    }
+}

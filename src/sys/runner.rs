@@ -1,0 +1,241 @@
+//! The tiny runner: perfup re-executed as one small process per measured program.
+//!
+//! In: one [`RunRequest`] line on standard input, which then stays open. Out: one [`RunReply`] line on standard output.
+//! It is a process of its own because the kernel lets a child's peak memory start at its spawner's, and because a
+//! subreaper sees every descendant. Standard input is the leash: when it closes, perfup has died or cancelled, and the
+//! whole tree is killed.
+//!
+//! **Invariant**: between the spawn and the end of the tree it does nothing but drain pipes and reap.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, BufRead, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{env, fmt, fs};
+
+use super::os::{self, Program};
+use super::procfs::{self, MachineStat, Storage};
+use super::stream::Stream;
+use super::watch::Watch;
+use super::wire::{RunFailure, RunRecord, RunReply, RunRequest};
+
+/// The hidden first argument that makes perfup a runner.
+pub const ARGUMENT: &str = "__runner";
+
+/// Where a program without `PATH` is looked for, as `execvp` does.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+impl RunFailure {
+    pub(super) fn new(operation: impl Into<String>, object: impl fmt::Display, error: &io::Error) -> Self {
+        let errno = error.raw_os_error().unwrap_or(0);
+        Self { operation: operation.into(), object: object.to_string(), errno }
+    }
+}
+
+/// Whether this process was started as a runner; ask before anything else, while the process is still small.
+#[must_use]
+pub fn is_asked_for() -> bool {
+    env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT)
+}
+
+/// Runs one program as asked on standard input and answers on standard output.
+#[must_use]
+pub fn main() -> ExitCode {
+    let reply = match read_request().and_then(|request| run(&request)) {
+        Ok(record) => RunReply::Done(record),
+        Err(failure) => RunReply::Failed(failure),
+    };
+    // Whoever asked may be gone by now; then there is nobody to tell.
+    let sent = serde_json::to_string(&reply)
+        .map_err(io::Error::from)
+        .and_then(|line| writeln!(io::stdout(), "{line}"));
+    if sent.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn read_request() -> Result<RunRequest, RunFailure> {
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .and_then(|_| Ok(serde_json::from_str(&line)?))
+        .map_err(|error| RunFailure::new(format!("read the request ({error})"), "standard input", &error))
+}
+
+fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
+    let mut counters = Counters::open();
+    let signals = seclude().map_err(|error| RunFailure::new("set up", "the runner", &error))?;
+    let stdin = open_stdin(request)?;
+    let (stdout, stdout_end) = Stream::open("stdout", request.stdout.clone())?;
+    // One file for both means one pipe for both: the lines stay in the order in which they were written.
+    let is_shared = request.stderr == request.stdout;
+    let stderr = (!is_shared).then(|| Stream::open("stderr", request.stderr.clone())).transpose()?;
+    let (stderr, stderr_end) = stderr.unzip();
+    env::set_current_dir(&request.cwd)
+        .map_err(|error| RunFailure::new("enter", request.cwd.display(), &error))?;
+    let path = find_program(request)?;
+    let standard = [stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_ref().unwrap_or(&stdout_end).as_fd()];
+    let program = prepare(request, &path, standard)?;
+    let ends = [Some(stdout_end), stderr_end].into_iter().flatten().collect();
+    let mut watch = Watch::new(signals, stdout, stderr, ends);
+    program.rehearse();
+    watch.rehearse()?;
+
+    let before = counters.read();
+    let started = SystemTime::now();
+    let start = Instant::now();
+    let pid = program.spawn().map_err(|error| spawn_failure(&path, &error))?;
+    let outcome = watch.until_gone(pid, start, request)?;
+    let after = counters.read();
+    let (tree, stdout, stderr) = watch.finish()?;
+    let usage = tree.usage;
+    Ok(RunRecord {
+        started_unix_ns: started.duration_since(UNIX_EPOCH).map_or(0, nanoseconds),
+        wall_ns: nanoseconds(outcome.wall),
+        user_ns: usage.user_ns,
+        sys_ns: usage.sys_ns,
+        rss_bytes_max: usage.rss_bytes_max,
+        minor_faults: usage.minor_faults,
+        major_faults: usage.major_faults,
+        voluntary_switches: usage.voluntary_switches,
+        involuntary_switches: usage.involuntary_switches,
+        read_bytes: difference(&before, &after, |counts| Some(counts.storage?.read_bytes)),
+        write_bytes: difference(&before, &after, |counts| Some(counts.storage?.write_bytes)),
+        runqueue_wait_ns: tree.runqueue_wait_ns,
+        steal_ns: difference(&before, &after, |counts| Some(nanoseconds(counts.machine.as_ref()?.all.steal))),
+        forks: difference(&before, &after, |counts| Some(counts.machine.as_ref()?.forks)),
+        end: outcome.end,
+        survivors: outcome.survivors,
+        stdout,
+        stderr,
+    })
+}
+
+fn open_stdin(request: &RunRequest) -> Result<File, RunFailure> {
+    let path = request.stdin.as_deref().unwrap_or(Path::new("/dev/null"));
+    File::open(path).map_err(|error| RunFailure::new("open stdin", path.display(), &error))
+}
+
+/// Cuts every tie through which the program and this process, or the caller's shell, could disturb each other.
+fn seclude() -> io::Result<File> {
+    os::become_subreaper()?;
+    // A program must not write itself a better reply through `/proc/PID/fd`.
+    os::forbid_inspection()?;
+    os::close_on_exec_above_stderr()?;
+    os::reset_signal_actions();
+    os::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map(File::from)
+}
+
+fn find_program(request: &RunRequest) -> Result<PathBuf, RunFailure> {
+    let name = request.argv.first().map_or("", String::as_str);
+    let search = request.env.iter().find(|(key, _)| key == "PATH").map_or(DEFAULT_PATH, |(_, value)| value);
+    search_program(name, search).map_err(|error| RunFailure::new("exec", name, &error))
+}
+
+/// The search of `execvp`, done before the clock starts and in the program's folder.
+fn search_program(name: &str, search: &str) -> io::Result<PathBuf> {
+    if name.contains('/') {
+        return Ok(PathBuf::from(name));
+    }
+    let mut refused = libc::ENOENT;
+    for folder in search.split(':').filter(|_| !name.is_empty()) {
+        let path = Path::new(if folder.is_empty() { "." } else { folder }).join(name);
+        match fs::metadata(&path) {
+            Ok(found) if found.is_file() && found.permissions().mode() & 0o111 != 0 => return Ok(path),
+            Ok(found) if found.is_file() => refused = libc::EACCES,
+            _ => {}
+        }
+    }
+    Err(io::Error::from_raw_os_error(refused))
+}
+
+/// Lays out everything that the start needs.
+fn prepare(request: &RunRequest, path: &Path, standard: [BorrowedFd<'_>; 3]) -> Result<Program, RunFailure> {
+    let failure = |error: io::Error| RunFailure::new("exec", path.display(), &error);
+    let c_string = |text: &str| CString::new(text).map_err(|error| failure(error.into()));
+    let path = c_string(&path.to_string_lossy())?;
+    let argv = request.argv.iter().map(|word| c_string(word)).collect::<Result<_, _>>()?;
+    let env = request.env.iter().map(|(key, value)| c_string(&format!("{key}={value}")));
+    Program::new(path, argv, env.collect::<Result<_, _>>()?, standard).map_err(failure)
+}
+
+fn spawn_failure(path: &Path, error: &io::Error) -> RunFailure {
+    // `execve` says "not found" also of a script whose interpreter is missing.
+    let is_interpreter = error.kind() == io::ErrorKind::NotFound && path.exists();
+    let operation = if is_interpreter { "start the interpreter of" } else { "exec" };
+    RunFailure::new(operation, path.display(), error)
+}
+
+/// Counters that are read before and after the clock.
+struct Counters {
+    /// This process with all the children it has reaped.
+    with_children: Option<File>,
+    /// This process alone: it has one thread.
+    alone: Option<File>,
+}
+
+/// One reading of all counters.
+struct Counts {
+    machine: Option<MachineStat>,
+    /// Storage traffic of the reaped tree.
+    storage: Option<Storage>,
+}
+
+impl Counters {
+    /// Opened early: once inspection is forbidden, these files belong to root.
+    fn open() -> Self {
+        Self {
+            with_children: File::open("/proc/self/io").ok(),
+            alone: File::open("/proc/thread-self/io").ok(),
+        }
+    }
+
+    fn read(&mut self) -> Counts {
+        let (with_children, alone) = (read_storage(&mut self.with_children), read_storage(&mut self.alone));
+        let storage = with_children.zip(alone).map(|(all, own)| Storage {
+            read_bytes: all.read_bytes.saturating_sub(own.read_bytes),
+            write_bytes: all.write_bytes.saturating_sub(own.write_bytes),
+        });
+        Counts { machine: procfs::machine_stat(), storage }
+    }
+}
+
+fn read_storage(file: &mut Option<File>) -> Option<Storage> {
+    let file = file.as_mut()?;
+    let mut text = String::new();
+    file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
+    procfs::parse_storage(&text)
+}
+
+fn difference(before: &Counts, after: &Counts, value: impl Fn(&Counts) -> Option<u64>) -> Option<u64> {
+    Some(value(after)?.saturating_sub(value(before)?))
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_found_as_execvp_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = folder.path().join("plain");
+        fs::write(&plain, "").unwrap();
+        let search = format!("/nonexistent:{}:/bin", folder.path().display());
+        let check = |name: &str, expected: Result<&str, i32>| {
+            let found = search_program(name, &search).map_err(|error| error.raw_os_error().unwrap_or(0));
+            assert_eq!(found, expected.map(PathBuf::from), "{name}");
+        };
+        check("sh", Ok("/bin/sh"));
+        check("./anything/here", Ok("./anything/here"));
+        check("plain", Err(libc::EACCES));
+        check("no-such-program", Err(libc::ENOENT));
+        check("", Err(libc::ENOENT));
+    }
+}

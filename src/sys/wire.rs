@@ -1,0 +1,102 @@
+//! What perfup and its runner process say to each other: one JSON line each way.
+//!
+//! **Invariant**: plain data, no behaviour; both ends are the same binary, so the format is not stored as such.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// One process launch, as the runner is asked for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunRequest {
+    /// Program and arguments; never empty.
+    pub argv: Vec<String>,
+    pub cwd: PathBuf,
+    /// The whole environment of the program; nothing is inherited.
+    pub env: Vec<(String, String)>,
+    /// A file to read as standard input; `/dev/null` when absent.
+    pub stdin: Option<PathBuf>,
+    /// Where standard output is saved (created or truncated).
+    pub stdout: PathBuf,
+    /// Where standard error is saved (created or truncated).
+    pub stderr: PathBuf,
+    /// Bytes of either stream after which the tree is killed.
+    pub output_bytes_max: u64,
+    /// Wall time after which the tree is killed.
+    pub timeout_ns: u64,
+    /// How long descendants may outlive the program before they are killed and counted as survivors.
+    pub grace_ns: u64,
+}
+
+/// The runner's answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum RunReply {
+    Done(RunRecord),
+    Failed(RunFailure),
+}
+
+/// Why a program could not be started (or watched) at all.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunFailure {
+    /// The operation that failed, for example `exec` or `open stdout`.
+    pub operation: String,
+    /// What it was tried on.
+    pub object: String,
+    /// The operating system's error number, 0 when there is none.
+    pub errno: i32,
+}
+
+/// What one launch of the whole process tree cost and how it ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Wall-clock start, nanoseconds since the Unix epoch.
+    pub started_unix_ns: u64,
+    /// Monotonic time from just before the spawn until the whole tree is gone and both pipes are drained.
+    pub wall_ns: u64,
+    /// CPU time of all descendants in user mode.
+    pub user_ns: u64,
+    /// CPU time of all descendants in the kernel.
+    pub sys_ns: u64,
+    /// Peak resident set of the largest single process of the tree.
+    pub rss_bytes_max: u64,
+    pub minor_faults: u64,
+    pub major_faults: u64,
+    pub voluntary_switches: u64,
+    pub involuntary_switches: u64,
+    /// Bytes fetched from storage (not the page cache); absent where `/proc/PID/io` is refused.
+    pub read_bytes: Option<u64>,
+    /// Bytes sent towards storage.
+    pub write_bytes: Option<u64>,
+    /// Time the program's main thread was runnable but had no CPU.
+    pub runqueue_wait_ns: Option<u64>,
+    /// Time the hypervisor took from this machine during the run, summed over its CPUs.
+    pub steal_ns: Option<u64>,
+    /// Processes and threads created on the whole machine during the run.
+    pub forks: Option<u64>,
+    pub end: RunEnd,
+    /// Descendants that had to be killed after the program's own exit.
+    pub survivors: u32,
+    pub stdout: Captured,
+    pub stderr: Captured,
+}
+
+/// How a launch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunEnd {
+    Exited(i32),
+    Signaled(i32),
+    /// Killed by the runner at the time limit.
+    TimedOut,
+    /// Killed by the runner because an output stream passed its limit.
+    OutputLimit,
+    /// Killed because perfup was interrupted.
+    Interrupted,
+}
+
+/// One captured stream or file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    pub bytes: u64,
+    /// Lower-case hexadecimal SHA-256 of the content.
+    pub sha256: String,
+}
