@@ -1,0 +1,21 @@
+//! Pure functions on numbers: estimates, evidence, decisions.
+//!
+//! The unit of evidence is a pair: one run of A and one of B back to back, in an order that a seeded fair coin
+//! draws ([`rng::coin`]), reduced to its log ratio `L = ln(time B / time A)`. If the arms are the same, the coin alone
+//! decides the sign of L, whatever noise, drift or autocorrelation the machine adds: everything here rests on that.
+//!
+//! A loop asks [`decision::decide`] after every pair; the answer is valid at any stopping time.
+//!
+//! **Invariant**: no clock, no I/O, no global random state; the same numbers always give the same answer.
+
+mod control;
+pub mod decision;
+pub mod effect;
+pub mod evidence;
+pub mod lond;
+pub mod rng;
+pub mod screen;
+pub mod summary;
+
+#[cfg(test)]
+mod simulation;
