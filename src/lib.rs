@@ -3,3 +3,4 @@
 pub mod config;
 pub mod stats;
 pub mod sys;
+pub mod worklog;
