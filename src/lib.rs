@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod config;
+pub mod report;
 pub mod stats;
 pub mod sys;
 pub mod worklog;

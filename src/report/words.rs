@@ -1,0 +1,102 @@
+//! Numbers as people read them: three significant digits, a unit, and a word.
+
+use crate::config::Metric;
+use crate::stats::effect::Estimate;
+
+/// `1.23 s`, `45.6 ms`, `789 µs`.
+#[must_use]
+pub fn seconds(seconds: f64) -> String {
+    let (value, unit) = match seconds.abs() {
+        size if size >= 1.0 || size == 0.0 => (seconds, "s"),
+        size if size >= 1e-3 => (seconds * 1e3, "ms"),
+        size if size >= 1e-6 => (seconds * 1e6, "µs"),
+        _ => (seconds * 1e9, "ns"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
+/// `1.50 GiB`, `512 KiB`, `87 B`.
+#[must_use]
+pub fn bytes(bytes: f64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{value:.0} B") } else { format!("{} {}", three_digits(value), units[unit]) }
+}
+
+/// A metric's value with its unit.
+#[must_use]
+pub fn value(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Wall | Metric::Cpu => seconds(value),
+        Metric::PeakRss => bytes(value),
+    }
+}
+
+/// `2.41x faster (2.30–2.52, 14 pairs)`; `1.08x slower (…)`.
+#[must_use]
+pub fn comparison(estimate: &Estimate, metric: Metric) -> String {
+    let (better, worse) = match metric {
+        Metric::Wall | Metric::Cpu => ("faster", "slower"),
+        Metric::PeakRss => ("less memory", "more memory"),
+    };
+    let speedup = estimate.speedup();
+    let (factor, word) = if speedup >= 1.0 { (speedup, better) } else { (estimate.ratio, worse) };
+    let (low, high) = if speedup >= 1.0 {
+        (estimate.speedup_low(), estimate.speedup_high())
+    } else {
+        (estimate.low, estimate.high)
+    };
+    let range = match (low > 0.0, high.is_finite()) {
+        (false, false) => "no interval yet".to_owned(),
+        (true, false) => format!("at least {low:.2}"),
+        (false, true) => format!("at most {high:.2}"),
+        (true, true) => format!("{low:.2}–{high:.2}"),
+    };
+    format!("{factor:.2}x {word} ({range}, {} pairs)", estimate.pairs)
+}
+
+/// `12 %`; one decimal below 10.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    // Plus zero: an empty sum is −0.
+    let value = share * 100.0 + 0.0;
+    if value.abs() < 9.95 { format!("{value:.1} %") } else { format!("{value:.0} %") }
+}
+
+fn three_digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 99.95 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::decision::Question;
+    use crate::stats::effect::estimate;
+
+    #[test]
+    fn numbers_have_three_digits_and_a_unit() {
+        assert_eq!(
+            [1.234, 0.04567, 0.000_789, 123.4, 0.0].map(seconds),
+            ["1.23 s", "45.7 ms", "789 µs", "123 s", "0.00 s"]
+        );
+        assert_eq!([87.0, 524_288.0, 1.5e9].map(bytes), ["87 B", "512 KiB", "1.40 GiB"]);
+        assert_eq!([0.0512, 0.5].map(percent), ["5.1 %", "50 %"]);
+    }
+
+    #[test]
+    fn a_comparison_carries_an_interval_and_a_word() {
+        let faster = estimate(&[-0.7; 12], 0.05, Question::Different, None).unwrap();
+        assert_eq!(comparison(&faster, Metric::Wall), "2.01x faster (2.01–2.01, 12 pairs)");
+        let slower = estimate(&[0.1; 3], 0.05, Question::Different, None).unwrap();
+        assert_eq!(comparison(&slower, Metric::Wall), "1.11x slower (no interval yet, 3 pairs)");
+    }
+}
