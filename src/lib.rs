@@ -1,6 +1,8 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod config;
+pub mod machine;
+pub mod measure;
 pub mod report;
 pub mod stats;
 pub mod sys;

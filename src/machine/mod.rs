@@ -1,0 +1,12 @@
+//! The machine: what it is, how busy it is, and the lock that lets one measurement at a time have it.
+//!
+//! **Invariant**: never starts a process and never reads while one is being measured; holds nothing that names the
+//! machine's owner (no host name, no serial number).
+
+mod facts;
+mod gpu;
+mod lock;
+
+pub use facts::{Facts, FactsError, cores_available};
+pub use gpu::{Gpu, Gpus};
+pub use lock::{LockError, MeasureLock};
