@@ -3,6 +3,7 @@
 pub mod config;
 pub mod machine;
 pub mod measure;
+pub mod profile;
 pub mod report;
 pub mod stats;
 pub mod sys;
