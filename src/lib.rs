@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod config;
+pub mod diagnose;
 pub mod machine;
 pub mod measure;
 pub mod profile;
