@@ -8,4 +8,5 @@ pub mod profile;
 pub mod report;
 pub mod stats;
 pub mod sys;
+pub mod verify;
 pub mod worklog;
