@@ -12,3 +12,4 @@ pub mod stats;
 pub mod sys;
 pub mod verify;
 pub mod worklog;
+pub mod workspace;
