@@ -1,6 +1,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod config;
+pub mod delegate;
 pub mod diagnose;
 pub mod machine;
 pub mod measure;
