@@ -3,6 +3,7 @@
 pub mod config;
 pub mod delegate;
 pub mod diagnose;
+pub mod experiment;
 pub mod machine;
 pub mod measure;
 pub mod plan;

@@ -1,0 +1,49 @@
+//! Values of the upper rooms as the worklog's plain rows, and back.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::error::ExperimentError;
+use crate::config::Metric;
+use crate::measure::{Pair, Sample};
+use crate::stats::summary;
+use crate::worklog::{Measurement, PairRow};
+
+pub(super) fn to_json(value: &impl Serialize) -> Result<Value, ExperimentError> {
+    serde_json::to_value(value).map_err(ExperimentError::Unwritable)
+}
+
+/// `what` is for the message when the record is damaged or of another version.
+pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, value: Value) -> Result<T, ExperimentError> {
+    serde_json::from_value(value).map_err(|source| ExperimentError::BadRecord { what, source })
+}
+
+pub(super) fn measurement(sample: &Sample) -> Result<Measurement, ExperimentError> {
+    Ok(Measurement {
+        wall_ns: sample.run.wall_ns,
+        user_ns: sample.run.user_ns,
+        sys_ns: sample.run.sys_ns,
+        rss_bytes_max: sample.run.rss_bytes_max,
+        stdout_sha256: sample.run.stdout.sha256.clone(),
+        sample: to_json(sample)?,
+    })
+}
+
+pub(super) fn pair(row: PairRow) -> Result<Pair, ExperimentError> {
+    Ok(Pair {
+        index: row.index,
+        a_first: row.a_first,
+        a: from_json("sample", row.a.sample)?,
+        b: from_json("sample", row.b.sample)?,
+    })
+}
+
+/// Medians of the metric over arm A and arm B.
+pub(super) fn medians(pairs: &[Pair], metric: Metric) -> (f64, f64) {
+    let median = |arm: fn(&Pair) -> &Sample| {
+        let values: Vec<f64> = pairs.iter().map(|pair| arm(pair).metric(metric)).collect();
+        summary::median(&values).unwrap_or(f64::NAN)
+    };
+    (median(|pair| &pair.a), median(|pair| &pair.b))
+}
