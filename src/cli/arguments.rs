@@ -1,0 +1,176 @@
+//! What the benchmark-taking commands (`run`, `analyze`) have in common on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::config::{
+    CommandLine, Config, ConfigError, ConfigFile, Metric, OutputRule, Policy, parse_duration,
+};
+
+/// The benchmark to work on, and how far to go.
+#[derive(Debug, Args)]
+pub struct BenchmarkArgs {
+    /// The benchmark of perfup.toml to work on; may be left out when there is one
+    #[arg(value_name = "NAME", conflicts_with = "command")]
+    pub name: Option<String>,
+
+    /// The slow command, after `--`
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<String>,
+
+    /// Run CMD through `sh -c` (the shell is then part of what is measured)
+    #[arg(long)]
+    pub shell: bool,
+
+    /// Build command, run once per candidate and never timed [default: found by convention]
+    #[arg(long, value_name = "CMD", value_parser = command_line, help_heading = "Benchmark")]
+    pub build: Option<CommandLine>,
+
+    /// Run before every sample, never timed
+    #[arg(long, value_name = "CMD", value_parser = command_line, help_heading = "Benchmark")]
+    pub prepare: Option<CommandLine>,
+
+    /// Feed this file to standard input
+    #[arg(long, value_name = "FILE", help_heading = "Benchmark")]
+    pub stdin: Option<PathBuf>,
+
+    /// Untracked file or folder that the command needs; copied into every worktree (repeatable)
+    #[arg(long, value_name = "PATH", help_heading = "Benchmark")]
+    pub input: Vec<PathBuf>,
+
+    /// Kill a run after this time, for example 90s or 5m [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Benchmark")]
+    pub timeout: Option<Duration>,
+
+    /// The number to improve [default: wall]
+    #[arg(long, value_enum, help_heading = "Benchmark")]
+    pub metric: Option<MetricArg>,
+
+    /// Test command that a candidate must pass [default: found by convention]
+    #[arg(long, value_name = "CMD", value_parser = command_line, conflicts_with = "no_tests", help_heading = "Correctness")]
+    pub tests: Option<CommandLine>,
+
+    /// Run no tests; the output alone decides what is correct
+    #[arg(long, help_heading = "Correctness")]
+    pub no_tests: bool,
+
+    /// What counts as the same output [default: learned]
+    #[arg(long, value_enum, help_heading = "Correctness")]
+    pub output: Option<OutputArg>,
+
+    /// An output file to check like standard output (repeatable)
+    #[arg(long = "file", value_name = "PATH", help_heading = "Correctness")]
+    pub files: Vec<PathBuf>,
+
+    /// Allow a kind of change that is legitimate only with your consent (repeatable)
+    #[arg(long, value_enum, value_name = "POLICY", help_heading = "Goal")]
+    pub allow: Vec<PolicyArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MetricArg {
+    Wall,
+    Cpu,
+    PeakRss,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum OutputArg {
+    Exact,
+    Learned,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PolicyArg {
+    /// Use more cores than the original does
+    Parallel,
+    /// Use instructions of this machine's CPU model
+    NativeCpu,
+    /// Relax floating-point semantics
+    FastMath,
+}
+
+impl BenchmarkArgs {
+    /// The configuration these arguments ask for, on top of what perfup.toml says.
+    ///
+    /// # Errors
+    /// When there is nothing to run, or the named benchmark does not exist.
+    pub fn config(&self, file: Option<&ConfigFile>, root: &std::path::Path) -> Result<Config, ConfigError> {
+        let mut config = self.base(file, root)?;
+        let benchmark = &mut config.benchmark;
+        replace(&mut benchmark.build, &self.build);
+        replace(&mut benchmark.prepare, &self.prepare);
+        replace(&mut benchmark.stdin, &self.stdin);
+        benchmark.inputs.extend(self.input.iter().cloned());
+        benchmark.timeout = self.timeout.unwrap_or(benchmark.timeout);
+        if let Some(metric) = self.metric {
+            benchmark.metric = match metric {
+                MetricArg::Wall => Metric::Wall,
+                MetricArg::Cpu => Metric::Cpu,
+                MetricArg::PeakRss => Metric::PeakRss,
+            };
+        }
+        replace(&mut config.verify.tests, &self.tests);
+        if let Some(output) = self.output {
+            config.verify.output = match output {
+                OutputArg::Exact => OutputRule::Exact,
+                OutputArg::Learned => OutputRule::Learned,
+            };
+        }
+        config.verify.files.extend(self.files.iter().cloned());
+        config.delegate.allow.extend(self.allow.iter().map(|policy| match policy {
+            PolicyArg::Parallel => Policy::Parallel,
+            PolicyArg::NativeCpu => Policy::NativeCpu,
+            PolicyArg::FastMath => Policy::FastMath,
+        }));
+        Ok(config)
+    }
+
+    fn base(&self, file: Option<&ConfigFile>, root: &std::path::Path) -> Result<Config, ConfigError> {
+        let Some(command) = self.command_line()? else {
+            let Some(file) = file else {
+                return Err(ConfigError::NothingToRun { path: root.join(crate::config::FILE_NAME) });
+            };
+            return file.select(self.name.as_deref());
+        };
+        let mut config = Config::for_command(command);
+        if let Some(file) = file {
+            // The file's shared tables hold for any command; its benchmarks do not.
+            config.verify = file.verify.clone();
+            config.protect = file.protect.clone();
+            config.delegate = file.delegate.clone();
+            config.goal = file.goal.clone();
+        }
+        Ok(config)
+    }
+
+    fn command_line(&self) -> Result<Option<CommandLine>, ConfigError> {
+        if self.command.is_empty() {
+            return Ok(None);
+        }
+        if self.shell {
+            return Ok(Some(CommandLine::Shell(self.command.join(" "))));
+        }
+        // One word with blanks can only be a whole line in quotes.
+        if let [line] = self.command.as_slice()
+            && line.contains(char::is_whitespace)
+        {
+            return CommandLine::parse(line)
+                .map(Some)
+                .map_err(|message| ConfigError::Option { option: "CMD", message: message.to_owned() });
+        }
+        Ok(Some(CommandLine::Argv(self.command.clone())))
+    }
+}
+
+fn replace<T: Clone>(slot: &mut Option<T>, value: &Option<T>) {
+    if value.is_some() {
+        slot.clone_from(value);
+    }
+}
+
+pub(super) fn command_line(text: &str) -> Result<CommandLine, String> {
+    CommandLine::parse(text).map_err(str::to_owned)
+}

@@ -1,0 +1,257 @@
+//! Errors as users see them: what happened, why, what to do, and the exit code. The one map from errors to codes.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use super::terminal::{BAD, HINT, Terminal, paint};
+use crate::config::ConfigError;
+use crate::experiment::ExperimentError;
+use crate::measure::MeasureError;
+use crate::verify::LearnError;
+use crate::worklog::WorklogError;
+use crate::workspace::WorkspaceError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    #[error(transparent)]
+    Worklog(#[from] WorklogError),
+    #[error("cannot {operation}")]
+    Io {
+        operation: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{message}")]
+    Usage { message: String, hint: Option<String> },
+    #[error("cannot write JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Codes of the manual.
+const USAGE: u8 = 2;
+const WRONG_OUTPUT: u8 = 4;
+const INVALID: u8 = 5;
+const INTERRUPTED: u8 = 130;
+
+impl From<WorkspaceError> for Failure {
+    fn from(error: WorkspaceError) -> Self {
+        Self::Experiment(error.into())
+    }
+}
+
+impl Failure {
+    pub fn io(operation: impl Into<String>, source: std::io::Error) -> Self {
+        Self::Io { operation: operation.into(), source }
+    }
+
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// Prints the failure and answers with its code.
+    pub fn show(&self, terminal: &Terminal) -> ExitCode {
+        let mut text = format!("{} {self}", paint(BAD, "error:"));
+        let mut cause = self.source();
+        let mut said = self.to_string();
+        while let Some(error) = cause {
+            let message = error.to_string();
+            // Wrappers that quote their cause would say it again.
+            if !said.contains(&message) {
+                let _ = write!(text, "\n  cause: {message}");
+            }
+            said = message;
+            cause = error.source();
+        }
+        if let Some(tail) = self.tail().map(str::trim).filter(|tail| !tail.is_empty()) {
+            let lines: Vec<&str> = tail.lines().collect();
+            for line in &lines[lines.len().saturating_sub(TAIL_LINES)..] {
+                let _ = write!(text, "\n  | {line}");
+            }
+        }
+        if let Some(hint) = self.hint() {
+            let _ = write!(text, "\n   {} {hint}", paint(HINT, "hint:"));
+        }
+        terminal.error_line(&text);
+        ExitCode::from(self.code())
+    }
+
+    /// What a failing program printed last.
+    fn tail(&self) -> Option<&str> {
+        match self {
+            Self::Experiment(
+                ExperimentError::BaseBuild { tail, .. } | ExperimentError::BaseTests { tail, .. },
+            ) => Some(tail),
+            Self::Experiment(ExperimentError::Unlearnable(LearnError::BaseFails { stderr, .. })) => {
+                Some(stderr)
+            }
+            Self::Experiment(ExperimentError::Measure(MeasureError::Prepare { tail, .. })) => Some(tail),
+            _ => None,
+        }
+    }
+
+    fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Usage { .. } | Self::Io { .. } => USAGE,
+            Self::Worklog(_) | Self::Json(_) => INVALID,
+            Self::Experiment(error) => experiment_code(error),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.hint(),
+            Self::Usage { hint, .. } => hint.clone(),
+            Self::Worklog(error) => worklog_hint(error),
+            Self::Experiment(error) => experiment_hint(error),
+            Self::Io { .. } | Self::Json(_) => None,
+        }
+    }
+}
+
+/// Lines of a failing program's output worth showing; the rest is in the log.
+const TAIL_LINES: usize = 15;
+
+fn experiment_code(error: &ExperimentError) -> u8 {
+    match error {
+        ExperimentError::Interrupted | ExperimentError::Measure(MeasureError::Interrupted) => INTERRUPTED,
+        ExperimentError::Workspace(WorkspaceError::NoSpace { .. }) => INVALID,
+        ExperimentError::Io { source, .. } if is_refused(source) => USAGE,
+        ExperimentError::Workspace(_)
+        | ExperimentError::Config(_)
+        | ExperimentError::Protect(_)
+        | ExperimentError::Busy { .. }
+        | ExperimentError::NoSuchSession { .. }
+        | ExperimentError::NothingToResume
+        | ExperimentError::Measure(
+            MeasureError::CommandNotFound { .. } | MeasureError::NotExecutable { .. },
+        ) => USAGE,
+        ExperimentError::BaseChanged { .. } => WRONG_OUTPUT,
+        _ => INVALID,
+    }
+}
+
+fn is_refused(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied)
+}
+
+fn experiment_hint(error: &ExperimentError) -> Option<String> {
+    let text = match error {
+        ExperimentError::Workspace(error) => return workspace_hint(error),
+        ExperimentError::Worklog(error) => return worklog_hint(error),
+        ExperimentError::Config(error) => return error.hint(),
+        ExperimentError::Measure(error) => return measure_hint(error),
+        ExperimentError::Busy { .. } => "wait for it, or see `perfup status`".to_owned(),
+        ExperimentError::BaseBuild { log, .. } => {
+            format!("the whole output is in {}; name the right command with --build", log.display())
+        }
+        ExperimentError::BaseTests { log, .. } => {
+            format!("the whole output is in {}; mend the tests, or say --no-tests", log.display())
+        }
+        ExperimentError::Unlearnable(error) => return learn_hint(error),
+        ExperimentError::BaseChanged { .. } => {
+            "its output is not reproducible enough to check candidates against: pin seeds and dates"
+                .to_owned()
+        }
+        ExperimentError::InvalidMeasurement { .. } => {
+            "try again when the machine is quieter, or make one run longer".to_owned()
+        }
+        ExperimentError::NoSuchSession { .. } => "`perfup status` lists the sessions".to_owned(),
+        ExperimentError::OtherMachine { .. } => {
+            "times of two machines must not be mixed; start afresh with `perfup run`".to_owned()
+        }
+        ExperimentError::Interrupted => "`perfup resume` goes on from here".to_owned(),
+        ExperimentError::Io { source, .. } if is_refused(source) => {
+            "perfup needs to write .perfup/, specs/ and reports/ in the repository, and its cache folder"
+                .to_owned()
+        }
+        ExperimentError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            "free some space, then `perfup resume`".to_owned()
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn measure_hint(error: &MeasureError) -> Option<String> {
+    let text = match error {
+        MeasureError::CommandNotFound { program, cwd } if program.contains('/') => {
+            format!(
+                "it was looked for in {}, a checkout of HEAD: is it built? name the command with --build",
+                cwd.display()
+            )
+        }
+        MeasureError::CommandNotFound { .. } => "check the spelling, and PATH".to_owned(),
+        MeasureError::NotExecutable { .. } => "make it executable (chmod +x), and commit that".to_owned(),
+        MeasureError::DiskFull { .. } => "free some space, then `perfup resume`".to_owned(),
+        MeasureError::Interrupted => "`perfup resume` goes on from here".to_owned(),
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn learn_hint(error: &LearnError) -> Option<String> {
+    let text = match error {
+        LearnError::BaseFails { end, .. } if end.contains("time limit") => "raise --timeout".to_owned(),
+        LearnError::BaseFails { .. } => {
+            "it must succeed in a clean checkout of HEAD; untracked files it needs are named with --input"
+                .to_owned()
+        }
+        LearnError::Survivors { .. } => "let it wait for the processes that it starts".to_owned(),
+        LearnError::NotDeterministic { .. } => {
+            "fix its random seed or its order (for Python: PYTHONHASHSEED=0 under [benchmark.NAME.env])"
+                .to_owned()
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+fn workspace_hint(error: &WorkspaceError) -> Option<String> {
+    let text = match error {
+        WorkspaceError::NotARepository { .. } => {
+            "perfup needs one to keep its changes apart from yours: git init && git add -A && git commit -m start"
+        }
+        WorkspaceError::NoCommits { .. } => "perfup starts from a commit: git add -A && git commit -m start",
+        WorkspaceError::Bare { .. } => "run it in a clone",
+        WorkspaceError::NotOwned { .. } => "git config --global --add safe.directory <path> if you trust it",
+        WorkspaceError::NoSpace { .. } => "free some space, then `perfup resume`",
+        WorkspaceError::PermissionDenied { .. } => "perfup needs to write branches below .git, and .perfup/",
+        WorkspaceError::Locked { .. } => "another git command is at work; try again when it has ended",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn worklog_hint(error: &WorklogError) -> Option<String> {
+    let text = match error {
+        WorklogError::Full => "free some space, then `perfup resume`",
+        WorklogError::Newer { .. } => "update perfup",
+        WorklogError::ReadOnly => "make .perfup/ writable",
+        WorklogError::Open { .. } | WorklogError::Corrupt { .. } => {
+            "if it is damaged, move .perfup/worklog.db away; nothing of git depends on it"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_manual() {
+        let check = |failure: Failure, code: u8| assert_eq!(failure.code(), code, "{failure}");
+        check(ExperimentError::Interrupted.into(), 130);
+        check(ExperimentError::NothingToResume.into(), 2);
+        check(ExperimentError::BaseChanged { what: String::new() }.into(), 4);
+        check(ExperimentError::InvalidMeasurement { what: String::new() }.into(), 5);
+        check(Failure::usage("x", "y"), 2);
+    }
+}

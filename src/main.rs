@@ -1,0 +1,11 @@
+//! `perfup`: hands over to the command line, or becomes the tiny runner of one measured program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // First of all, before anything touches memory: a child's peak memory starts at its parent's.
+    if perfup::sys::runner::is_asked_for() {
+        return perfup::sys::runner::main();
+    }
+    perfup::cli::main()
+}
