@@ -1,0 +1,16 @@
+//! End-to-end tests: the real binary on real programs, real git repositories, a real database.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests start processes themselves, and their helpers may panic as the tests may"
+)]
+
+mod bench;
+mod crash;
+mod errors;
+mod house;
+mod measure;
+mod runner;
+mod session;
+mod workspace;
