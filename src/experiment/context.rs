@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::{ExperimentError, end_in_words};
+use super::error::ExperimentError;
 use super::event::Events;
 use super::layout::Layout;
 use super::lock::SessionLock;
@@ -183,7 +183,7 @@ impl Context {
         }
         Ok(Err(TaskFailure {
             command: command.to_string(),
-            end: end_in_words(outcome.end),
+            end: outcome.end.to_string(),
             log,
             tail: outcome.tail,
         }))

@@ -6,7 +6,6 @@ use crate::config::ConfigError;
 use crate::machine::{FactsError, LockError};
 use crate::measure::MeasureError;
 use crate::spec::SpecError;
-use crate::sys::wire::RunEnd;
 use crate::verify::LearnError;
 use crate::worklog::WorklogError;
 use crate::workspace::WorkspaceError;
@@ -100,17 +99,5 @@ impl ExperimentError {
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { operation, path, source }
-    }
-}
-
-/// How a process ended, in words that fit into a sentence.
-#[must_use]
-pub fn end_in_words(end: RunEnd) -> String {
-    match end {
-        RunEnd::Exited(code) => format!("exit code {code}"),
-        RunEnd::Signaled(signal) => format!("killed by signal {signal}"),
-        RunEnd::TimedOut => "killed at the time limit".to_owned(),
-        RunEnd::OutputLimit => "killed at the output limit".to_owned(),
-        RunEnd::Interrupted => "interrupted".to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: plain data, no behaviour; both ends are the same binary, so the format is not stored as such.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,18 @@ pub enum RunEnd {
     OutputLimit,
     /// Killed because perfup was interrupted.
     Interrupted,
+}
+
+impl fmt::Display for RunEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited(code) => write!(f, "exit code {code}"),
+            Self::Signaled(signal) => write!(f, "killed by signal {signal}"),
+            Self::TimedOut => f.write_str("killed at the time limit"),
+            Self::OutputLimit => f.write_str("killed at the output limit"),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
 }
 
 /// One captured stream or file.

@@ -94,7 +94,7 @@ impl Expectation {
             if sample.run.end != RunEnd::Exited(0) {
                 let stderr = load(&sample.run.stderr.sha256).unwrap_or_default();
                 return Err(LearnError::BaseFails {
-                    end: end_in_words(sample.run.end),
+                    end: sample.run.end.to_string(),
                     stderr: String::from_utf8_lossy(&stderr).into_owned(),
                 });
             }
@@ -130,7 +130,7 @@ impl Expectation {
     /// The first [`Mismatch`].
     pub fn check(&self, sample: &Sample, load: Load<'_>) -> Result<(), Mismatch> {
         if sample.run.end != self.end {
-            let (expected, got) = (end_in_words(self.end), end_in_words(sample.run.end));
+            let (expected, got) = (self.end.to_string(), sample.run.end.to_string());
             return Err(Mismatch::End { expected, got });
         }
         if sample.run.survivors > 0 {
@@ -233,16 +233,6 @@ impl Stream {
             }
             Self::Varies { pattern, .. } => format!("{name}: {}", pattern.describe()),
         }
-    }
-}
-
-fn end_in_words(end: RunEnd) -> String {
-    match end {
-        RunEnd::Exited(code) => format!("exit code {code}"),
-        RunEnd::Signaled(signal) => format!("killed by signal {signal}"),
-        RunEnd::TimedOut => "killed at the time limit".to_owned(),
-        RunEnd::OutputLimit => "killed at the output limit".to_owned(),
-        RunEnd::Interrupted => "interrupted".to_owned(),
     }
 }
 

@@ -1,26 +1,15 @@
 //! `if x not in seen: seen.append(x)`.
 
-use super::source::{Source, Syntax, Use, in_loop, line, scope, scope_name, uses};
+use super::source::{Source, Syntax, Use, each_local_in_a_loop, line, scope_name, uses};
 use super::{Edit, Rewrite};
 
 pub(super) fn find(source: &Source<'_>) -> Vec<Rewrite> {
-    let mut found: Vec<Rewrite> = Vec::new();
-    let mut done: Vec<(usize, String)> = Vec::new();
-    for test in source.all("comparison_operator") {
-        let Some(name) = test.children().last().filter(|node| node.kind() == "identifier") else {
-            continue;
-        };
-        let Some(scope) = scope(&test) else { continue };
-        let place = (scope.node_id(), name.text().into_owned());
-        if !in_loop(&test) || done.contains(&place) {
-            continue;
-        }
-        if let Some(rewrite) = rewrite(source, &scope, &name, &test) {
-            done.push(place);
-            found.push(rewrite);
-        }
-    }
-    found
+    each_local_in_a_loop(source, "comparison_operator", tested, rewrite)
+}
+
+/// The name at the right end of `x in name`.
+fn tested<'t>(test: &Syntax<'t>) -> Option<Syntax<'t>> {
+    test.children().last().filter(|node| node.kind() == "identifier")
 }
 
 fn rewrite<'t>(

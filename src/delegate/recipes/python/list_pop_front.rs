@@ -1,29 +1,16 @@
 //! `queue.pop(0)`.
 
-use super::source::{Source, Syntax, Use, in_loop, line, scope, scope_name, uses};
+use super::source::{Source, Syntax, Use, each_local_in_a_loop, line, scope_name, uses};
 use super::{Edit, Rewrite};
 
 pub(super) fn find(source: &Source<'_>) -> Vec<Rewrite> {
-    let mut found: Vec<Rewrite> = Vec::new();
-    let mut done: Vec<(usize, String)> = Vec::new();
-    for call in source.all("call") {
-        let Some(function) = call.field("function").filter(|_| call.text().ends_with(".pop(0)")) else {
-            continue;
-        };
-        let Some(name) = function.field("object").filter(|object| object.kind() == "identifier") else {
-            continue;
-        };
-        let Some(scope) = scope(&call) else { continue };
-        let place = (scope.node_id(), name.text().into_owned());
-        if !in_loop(&call) || done.contains(&place) {
-            continue;
-        }
-        if let Some(rewrite) = rewrite(source, &scope, &name, &call) {
-            done.push(place);
-            found.push(rewrite);
-        }
-    }
-    found
+    each_local_in_a_loop(source, "call", popped, rewrite)
+}
+
+/// The name before `.pop(0)`.
+fn popped<'t>(call: &Syntax<'t>) -> Option<Syntax<'t>> {
+    let function = call.field("function").filter(|_| call.text().ends_with(".pop(0)"))?;
+    function.field("object").filter(|object| object.kind() == "identifier")
 }
 
 fn rewrite<'t>(

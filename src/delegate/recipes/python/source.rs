@@ -163,6 +163,30 @@ pub(super) fn line(node: &Syntax<'_>) -> u32 {
     u32::try_from(node.start_pos().line() + 1).unwrap_or(u32::MAX)
 }
 
+/// Looks at every name that `named` finds at nodes of `kind` inside a loop, once per name and scope; `rewrite` gets
+/// the scope, the name and the node.
+pub(super) fn each_local_in_a_loop<'t, T>(
+    source: &Source<'t>,
+    kind: &str,
+    named: impl for<'n> Fn(&'n Syntax<'t>) -> Option<Syntax<'t>>,
+    rewrite: impl Fn(&Source<'t>, &Syntax<'t>, &Syntax<'t>, &Syntax<'t>) -> Option<T>,
+) -> Vec<T> {
+    let mut found = Vec::new();
+    let mut done: Vec<(usize, String)> = Vec::new();
+    for node in source.all(kind).into_iter().filter(in_loop) {
+        let Some((name, scope)) = named(&node).zip(scope(&node)) else { continue };
+        let place = (scope.node_id(), name.text().into_owned());
+        if done.contains(&place) {
+            continue;
+        }
+        if let Some(one) = rewrite(source, &scope, &name, &node) {
+            done.push(place);
+            found.push(one);
+        }
+    }
+    found
+}
+
 /// How a name is used at one place.
 pub(super) enum Use<'t> {
     /// `name = value`; the whole statement and the value.
