@@ -372,6 +372,13 @@ mod tests {
     }
 
     #[test]
+    fn processes_of_others_are_not_the_programs() {
+        let (mut usage, profile) = case(1.0, None, (0.98, 0.01), "/app");
+        usage.forks = Some(2000.0);
+        check((usage, profile), Class::CpuNative);
+    }
+
+    #[test]
     fn a_busy_machine_is_not_the_programs_fault() {
         let (mut usage, mut profile) = case(0.5, None, (0.5, 0.0), "/app");
         usage.runqueue_s = Some(0.45);

@@ -22,6 +22,10 @@ const KERNEL_SHARE_MIN: f64 = 0.5;
 /// Forks per second above which starting processes is the work: at about 1 ms each, a tenth of the time.
 const FORKS_PER_S_MIN: f64 = 100.0;
 
+/// The sampler's rate; it meets a process of a millisecond in a tenth of its looks, and longer ones more often.
+const LOOKS_PER_S: f64 = 97.0;
+const SEEN_SHARE_MIN: f64 = 0.1;
+
 /// Seconds from fork to the end of a program that does next to nothing, about; `true` takes 0.5–1.5 ms.
 const SPAWN_S: f64 = 1e-3;
 
@@ -179,19 +183,22 @@ fn process_spawn(facts: &Facts<'_>) -> Option<Judgement> {
     }
     let mut pieces = vec![evidence(
         "samples",
-        format!("{forks:.0} processes or threads started per run, {rate:.0} a second"),
+        format!("{forks:.0} processes or threads started on the machine per run, {rate:.0} a second"),
     )];
     let tree = &facts.profile.tree;
-    let runs = f64::from(facts.profile.runs.max(1));
-    // Short-lived: the sampler, looking 97 times a second, meets many different processes, or misses most of them.
-    let short_lived =
-        tree.ticks >= TICKS_MIN && tree.threads_max < 64 && forks > 5.0 * tree.threads_max as f64;
-    if short_lived {
-        let seen = tree.processes as f64 / runs;
+    if tree.ticks >= TICKS_MIN {
+        // The counter is the machine's: only processes of the program's own tree make it evidence. One that starts
+        // another and waits for it is no spawner.
+        let runs = u64::from(facts.profile.runs.max(1));
+        let others_per_s = tree.processes.saturating_sub(2 * runs) as f64 / tree.wall_s;
+        if others_per_s < SEEN_SHARE_MIN * rate.min(LOOKS_PER_S) {
+            return None;
+        }
         pieces.push(evidence(
             "tree",
             format!(
-                "they are short-lived: {seen:.0} different ones seen per run, at most {} at once",
+                "they are short-lived: {:.0} different ones of its own tree seen per run, at most {} threads at once",
+                tree.processes as f64 / runs as f64,
                 tree.threads_max
             ),
         ));
