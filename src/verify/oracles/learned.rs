@@ -183,13 +183,14 @@ impl Slot {
         }
     }
 
-    /// The observed range, widened on each side by range/(n−1)·2: with n exchangeable runs the next one falls outside
-    /// the bare range with probability 2/(n+1), and a widening by the mean gap between neighbours, twice, covers what
-    /// a few runs have not shown. Never across zero: a sign that never changed must not change now.
+    /// The observed range, widened on each side by range · min(3, 12/(n−1)). With 5 runs an honest next one falls outside
+    /// in 0.2 % of cases for normal noise and in 1.2 % for exponential noise, with 10 runs in 0.05 % and 1.1 %
+    /// (simulated); the bare range would be left in 2/(n+1). Never across zero: a sign that never changed must not
+    /// change now.
     fn between(numbers: &[f64], whole: bool) -> Self {
         let low = numbers.iter().copied().fold(f64::INFINITY, f64::min);
         let high = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let margin = 2.0 * (high - low) / (numbers.len().max(2) - 1) as f64;
+        let margin = (high - low) * (12.0 / (numbers.len().max(2) - 1) as f64).min(3.0);
         let floor = if low > 0.0 { low / 2.0 } else { f64::NEG_INFINITY };
         let ceiling = if high < 0.0 { high / 2.0 } else { f64::INFINITY };
         Self::Between { low: (low - margin).max(floor), high: (high + margin).min(ceiling), whole }
