@@ -186,6 +186,7 @@ fn process_spawn(facts: &Facts<'_>) -> Option<Judgement> {
         format!("{forks:.0} processes or threads started on the machine per run, {rate:.0} a second"),
     )];
     let tree = &facts.profile.tree;
+    let mut own_forks = forks;
     if tree.ticks >= TICKS_MIN {
         // The counter is the machine's: only processes of the program's own tree make it evidence. One that starts
         // another and waits for it is no spawner.
@@ -194,6 +195,7 @@ fn process_spawn(facts: &Facts<'_>) -> Option<Judgement> {
         if others_per_s < SEEN_SHARE_MIN * rate.min(LOOKS_PER_S) {
             return None;
         }
+        own_forks = forks.min(tree.processes as f64 / runs as f64 / SEEN_SHARE_MIN);
         pieces.push(evidence(
             "tree",
             format!(
@@ -203,7 +205,8 @@ fn process_spawn(facts: &Facts<'_>) -> Option<Judgement> {
             ),
         ));
     }
-    let share = (forks * SPAWN_S / facts.usage.wall_s.max(f64::MIN_POSITIVE)).min(facts.computing_share());
+    let share =
+        (own_forks * SPAWN_S / facts.usage.wall_s.max(f64::MIN_POSITIVE)).min(facts.computing_share());
     judgement(Class::ProcessSpawn, share, pieces)
 }
 
