@@ -9,8 +9,7 @@ mod edits;
 mod make_flags;
 mod python;
 mod ruff;
-mod shell_parallel;
-mod shell_spawn;
+mod shell;
 
 use super::{DelegateError, Delegated, Executor, Project};
 use crate::diagnose::Level;
@@ -42,8 +41,8 @@ pub const ALL: &[&dyn Recipe] = &[
     &python::SUM_LISTS,
     &python::REGEX_IN_LOOP,
     &ruff::Ruff,
-    &shell_spawn::ShellSpawn,
-    &shell_parallel::ShellParallel,
+    &shell::ProcessPerLine,
+    &shell::SequentialLoop,shell::SequentialLoop,
     &cargo_profile::CargoProfile,
     &make_flags::MakeFlags,
     &cmake_build_type::CmakeBuildType,
