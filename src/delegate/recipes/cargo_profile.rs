@@ -1,6 +1,6 @@
 //! Cargo's profiles: what the default leaves out for the sake of build time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
@@ -26,13 +26,17 @@ struct Variant {
 enum Setting {
     Text(&'static str),
     Number(i64),
+    No,
 }
 
-/// What decides whether a variant applies.
-struct Facts<'a> {
-    profile: &'static str,
-    table: Option<&'a Item>,
-    project: &'a Project,
+impl Setting {
+    fn item(self) -> Item {
+        match self {
+            Self::Text(text) => value(text),
+            Self::Number(number) => value(number),
+            Self::No => value(false),
+        }
+    }
 }
 
 const VARIANTS: &[Variant] = &[
@@ -41,7 +45,10 @@ const VARIANTS: &[Variant] = &[
         title: "Optimise for speed",
         expected: (1.1, 30.0),
         impact: 5,
-        applies: |facts| (facts.profile == "dev" && !facts.has("opt-level")) || facts.has_slow_opt_level(),
+        applies: |facts| match facts.setting("opt-level") {
+            Some(level) => level.as_integer() != Some(3),
+            None => facts.base == Base::Dev,
+        },
         keys: &[("opt-level", Setting::Number(3))],
     },
     Variant {
@@ -49,32 +56,85 @@ const VARIANTS: &[Variant] = &[
         title: "Optimise across crates (fat LTO, one codegen unit)",
         expected: (1.0, 1.5),
         impact: 4,
-        applies: |facts| facts.profile == "release" && !(facts.has("lto") && facts.has("codegen-units")),
+        applies: |facts| {
+            let fat = |lto: &Item| lto.as_bool() == Some(true) || lto.as_str() == Some("fat");
+            let one = |units: &Item| units.as_integer() == Some(1);
+            facts.base == Base::Release
+                && !(facts.setting("lto").is_some_and(fat) && facts.setting("codegen-units").is_some_and(one))
+        },
         keys: &[("lto", Setting::Text("fat")), ("codegen-units", Setting::Number(1))],
+    },
+    Variant {
+        id: "checks",
+        title: "Build without debug checks and incremental compilation",
+        expected: (1.0, 1.5),
+        impact: 3,
+        applies: |facts| {
+            let on = |key| facts.setting(key).and_then(Item::as_bool) == Some(true);
+            facts.base == Base::Release
+                && (on("debug-assertions") || on("overflow-checks") || on("incremental"))
+        },
+        keys: &[
+            ("debug-assertions", Setting::No),
+            ("overflow-checks", Setting::No),
+            ("incremental", Setting::No),
+        ],
     },
     Variant {
         id: "panic-abort",
         title: "Abort on panic instead of unwinding",
         expected: (1.0, 1.1),
         impact: 1,
-        applies: |facts| facts.profile == "release" && !facts.has("panic") && !facts.unwinds(),
+        applies: |facts| {
+            facts.base == Base::Release && facts.setting("panic").is_none() && !facts.needs_unwinding()
+        },
         keys: &[("panic", Setting::Text("abort"))],
     },
 ];
 
-impl Facts<'_> {
-    fn has(&self, key: &str) -> bool {
-        self.table.is_some_and(|table| table.get(key).is_some())
+/// Which of Cargo's own profiles gives the defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Base {
+    Release,
+    Dev,
+}
+
+/// What decides whether a variant applies.
+struct Facts<'a> {
+    project: &'a Project,
+    document: &'a DocumentMut,
+    /// The profile of the build and those it inherits from, itself first.
+    chain: Vec<String>,
+    base: Base,
+}
+
+impl<'a> Facts<'a> {
+    fn new(project: &'a Project, document: &'a DocumentMut, profile: &str) -> Self {
+        let mut chain = vec![profile.to_owned()];
+        // Cargo refuses circles; the bound only keeps a broken manifest from holding us.
+        while chain.len() < 8 {
+            let last = chain.last().map_or("", String::as_str);
+            let inherited = table(document, last).and_then(|table| table.get("inherits")?.as_str());
+            match (last, inherited) {
+                ("release" | "dev", _) => break,
+                (_, Some(parent)) => chain.push(parent.to_owned()),
+                ("bench", None) => chain.push("release".to_owned()),
+                (_, None) => chain.push("dev".to_owned()),
+            }
+        }
+        let base = if chain.iter().any(|name| name == "release") { Base::Release } else { Base::Dev };
+        Self { project, document, chain, base }
     }
 
-    fn has_slow_opt_level(&self) -> bool {
-        let level = self.table.and_then(|table| table.get("opt-level"));
-        level.is_some_and(|level| level.as_integer() != Some(3))
+    /// A key of the profile, or of one that it inherits from.
+    fn setting(&self, key: &str) -> Option<&'a Item> {
+        self.chain.iter().find_map(|profile| table(self.document, profile)?.get(key))
     }
 
     /// Whether anything in the project counts on unwinding.
-    fn unwinds(&self) -> bool {
-        const SIGNS: &[&str] = &["catch_unwind", "resume_unwind", "panic::set_hook", "JoinHandle", ".join()"];
+    fn needs_unwinding(&self) -> bool {
+        const SIGNS: &[&str] =
+            &["catch_unwind", "resume_unwind", "should_panic", "proc_macro", "JoinHandle", ".join()"];
         let sources =
             self.project.files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "rs"));
         sources
@@ -106,24 +166,23 @@ impl Recipe for CargoProfile {
     }
 
     fn propose(&self, project: &Project) -> Vec<Hypothesis> {
-        let Some((path, document)) = manifest(project) else {
+        let Some(build) = CargoBuild::of(project) else {
             return Vec::new();
         };
-        let Some(profile) = profile(project) else {
+        let Some((path, document)) = manifest(project, &build.folder) else {
             return Vec::new();
         };
-        let table = document.get("profile").and_then(|profiles| profiles.get(profile));
-        let facts = Facts { profile, table, project };
+        let facts = Facts::new(project, &document, &build.profile);
         let applicable = VARIANTS.iter().filter(|variant| (variant.applies)(&facts));
         applicable
             .map(|variant| {
                 hypothesis(
                     self,
                     Proposal {
-                        what: format!("{path}:{profile}:{}", variant.id),
-                        title: match profile {
+                        what: format!("{path}:{}:{}", build.profile, variant.id),
+                        title: match build.profile.as_str() {
                             "release" => variant.title.to_owned(),
-                            _ => format!("{} in the {profile} profile", variant.title),
+                            profile => format!("{} in the {profile} profile", variant.title),
                         },
                         path: path.clone(),
                         line: None,
@@ -160,14 +219,17 @@ impl Recipe for CargoProfile {
             .ok_or_else(|| gone(self, "the profile is not a table"))?;
         let mut set = Vec::new();
         for (key, setting) in variant.keys {
-            let item = match setting {
-                Setting::Text(text) => value(*text),
-                Setting::Number(number) => value(*number),
-            };
+            let mut item = setting.item();
             set.push(format!("{key} = {}", item.to_string().trim()));
-            // In place: a new entry would lose the comments of the old one.
+            // In place, and with the decoration of the old value: a new entry would lose its comments.
             match table.get_mut(key) {
-                Some(old) => *old = item,
+                Some(old) => {
+                    if let (Some(old), Some(new)) = (old.as_value(), item.as_value_mut()) {
+                        *new.decor_mut() = old.decor().clone();
+                    }
+                    *old = item;
+                }
+                None if matches!(setting, Setting::No) => drop(set.pop()),
                 None => drop(table.insert(key, item)),
             }
         }
@@ -176,10 +238,66 @@ impl Recipe for CargoProfile {
     }
 }
 
+fn table<'a>(document: &'a DocumentMut, profile: &str) -> Option<&'a Item> {
+    document.get("profile")?.get(profile)
+}
+
+/// How Cargo builds the benchmark's program.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct CargoBuild {
+    pub profile: String,
+    /// Where Cargo looks for a manifest, relative to the root.
+    pub folder: PathBuf,
+}
+
+impl CargoBuild {
+    /// Absent when nothing says that it is Cargo that builds it.
+    pub fn of(project: &Project) -> Option<Self> {
+        let build = project.build.as_ref().map(crate::config::CommandLine::words).unwrap_or_default();
+        let command = project.command.words();
+        let program = PathBuf::from(command.first().map_or("", String::as_str).trim_start_matches("./"));
+        let target: Vec<&str> = program.iter().filter_map(|part| part.to_str()).collect();
+        let at = target.iter().position(|part| *part == "target");
+        let calls_cargo = |words: &[String]| words.iter().any(|word| word == "cargo");
+        if at.is_none() && !calls_cargo(&build) && !calls_cargo(&command) {
+            return None;
+        }
+        // Behind `--` the words are the program's own.
+        let words: Vec<&str> = [&build, &command]
+            .into_iter()
+            .filter(|words| calls_cargo(words))
+            .flat_map(|words| words.iter().map(String::as_str).take_while(|word| *word != "--"))
+            .collect();
+        let named = option(&words, "--profile");
+        let by_flag = words.iter().any(|word| *word == "--release" || *word == "-r").then_some("release");
+        let by_subcommand = words.contains(&"bench").then_some("bench");
+        // `target/PROFILE/app` or `target/TRIPLE/PROFILE/app`.
+        let by_path = at.filter(|_| target.len() >= 2).map(|_| target[target.len() - 2]);
+        let profile = match named.or(by_flag).or(by_path).or(by_subcommand) {
+            None | Some("debug") => "dev",
+            Some(profile) => profile,
+        };
+        let folder = match (option(&words, "--manifest-path"), at) {
+            (Some(path), _) => Path::new(path).parent().map(Path::to_owned).unwrap_or_default(),
+            (None, Some(at)) => target[..at].iter().collect(),
+            (None, None) => PathBuf::new(),
+        };
+        Some(Self { profile: profile.to_owned(), folder: project.cwd.join(folder) })
+    }
+}
+
+/// The value of `--name value` or `--name=value`.
+fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
+    words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix(name)? {
+        "" => words.get(index + 1).copied(),
+        rest => rest.strip_prefix('='),
+    })
+}
+
 /// The manifest that holds the profiles: the workspace's, else the package's.
-fn manifest(project: &Project) -> Option<(String, DocumentMut)> {
+pub(super) fn manifest(project: &Project, folder: &Path) -> Option<(String, DocumentMut)> {
     let mut package = None;
-    for folder in project.cwd.ancestors() {
+    for folder in folder.ancestors() {
         let path = folder.join("Cargo.toml");
         if !project.files.contains(&path) {
             continue;
@@ -196,27 +314,11 @@ fn manifest(project: &Project) -> Option<(String, DocumentMut)> {
     package
 }
 
-/// The profile that the benchmark's program is built with, when it is Cargo that builds it.
-fn profile(project: &Project) -> Option<&'static str> {
-    let words = |line: &crate::config::CommandLine| line.words();
-    let build = project.build.as_ref().map(words).unwrap_or_default();
-    let command = words(&project.command);
-    let program = command.first().map_or("", String::as_str);
-    let by_cargo = build.iter().any(|word| word == "cargo")
-        || program == "cargo"
-        || Path::new(program).components().any(|part| part.as_os_str() == "target");
-    if !by_cargo {
-        return None;
-    }
-    let release = build.iter().chain(&command).any(|word| word == "--release" || word == "-r")
-        || program.contains("target/release/");
-    Some(if release { "release" } else { "dev" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::edits::testing::{apply_all, project};
     use super::*;
+    use crate::config::CommandLine;
 
     fn check(command: &str, before: &str, after: &str) {
         let (_folder, project) = project(command, &[("Cargo.toml", before), ("src/main.rs", "fn main() {}")]);
@@ -233,19 +335,32 @@ mod tests {
         );
         check(
             "target/release/a",
-            "[profile.release]\n# small\nopt-level = \"z\"\nlto = true\ncodegen-units = 1\npanic = \"abort\"\n",
-            "[profile.release]\n# small\nopt-level = 3\nlto = true\ncodegen-units = 1\npanic = \"abort\"\n",
+            "[profile.release]\n# small\nopt-level = \"z\" # really\nlto = true\ncodegen-units = 1\npanic = \"abort\"\n",
+            "[profile.release]\n# small\nopt-level = 3 # really\nlto = true\ncodegen-units = 1\npanic = \"abort\"\n",
+        );
+        check(
+            "target/release/a",
+            "profile.release = { lto = \"thin\", overflow-checks = true, panic = \"unwind\" }\n",
+            "profile.release = { lto = \"fat\", overflow-checks = false, panic = \"unwind\" , codegen-units = 1 }\n",
+        );
+        check(
+            "target/x86_64-unknown-linux-gnu/fast/a",
+            "[profile.fast]\ninherits = \"release\"\npanic = \"abort\"\n\n[profile.release]\nlto = \"fat\"\n",
+            "[profile.fast]\ninherits = \"release\"\npanic = \"abort\"\nlto = \"fat\"\ncodegen-units = 1\n\n[profile.release]\nlto = \"fat\"\n",
         );
     }
 
     #[test]
     fn a_debug_build_is_made_fast_where_it_is() {
-        let (_folder, project) = project("target/debug/a", &[("Cargo.toml", "[package]\n")]);
-        let first = &CargoProfile.propose(&project)[0];
-        assert_eq!(first.title, "Optimise for speed in the dev profile");
-        CargoProfile.apply(first, &project).unwrap();
-        let text = std::fs::read_to_string(project.root.join("Cargo.toml")).unwrap();
-        assert_eq!(text, "[package]\n\n[profile.dev]\nopt-level = 3\n");
+        for command in ["target/debug/a", "cargo run -- --release"] {
+            let (_folder, project) = project(command, &[("Cargo.toml", "[package]\n")]);
+            let first = &CargoProfile.propose(&project)[0];
+            assert_eq!(first.title, "Optimise for speed in the dev profile");
+            assert_eq!(
+                apply_all(&CargoProfile, &project, "Cargo.toml"),
+                "[package]\n\n[profile.dev]\nopt-level = 3\n"
+            );
+        }
     }
 
     #[test]
@@ -258,5 +373,33 @@ mod tests {
         check("python3 a.py", "", 0);
         check("target/release/a", "", 2);
         check("target/release/a", "std::panic::catch_unwind(f)", 1);
+        check("target/release/a", "#[should_panic]", 1);
+    }
+
+    #[test]
+    fn the_profile_and_its_manifest_are_those_of_the_build() {
+        let check = |command: &str, build: Option<&str>, profile: &str, path: &str| {
+            let files = [
+                ("Cargo.toml", "[workspace]\n"),
+                ("own/Cargo.toml", "[workspace]\n"),
+                ("member/Cargo.toml", ""),
+            ];
+            let (_folder, mut project) = project(command, &files);
+            project.build = build.map(|build| CommandLine::parse(build).unwrap());
+            let build = CargoBuild::of(&project).unwrap();
+            assert_eq!(build.profile, profile, "{command}");
+            assert_eq!(manifest(&project, &build.folder).unwrap().0, path, "{command}");
+        };
+        check("./app", Some("cargo build --profile=fast"), "fast", "Cargo.toml");
+        check("cargo run -r", None, "release", "Cargo.toml");
+        check("cargo bench", None, "bench", "Cargo.toml");
+        check("own/target/release/a", Some("make"), "release", "own/Cargo.toml");
+        check(
+            "./a",
+            Some("cargo build --release --manifest-path own/Cargo.toml"),
+            "release",
+            "own/Cargo.toml",
+        );
+        check("member/target/debug/a", None, "dev", "Cargo.toml");
     }
 }

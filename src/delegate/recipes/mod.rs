@@ -42,7 +42,7 @@ pub const ALL: &[&dyn Recipe] = &[
     &python::REGEX_IN_LOOP,
     &ruff::Ruff,
     &shell::ProcessPerLine,
-    &shell::SequentialLoop,shell::SequentialLoop,
+    &shell::SequentialLoop,
     &cargo_profile::CargoProfile,
     &make_flags::MakeFlags,
     &cmake_build_type::CmakeBuildType,
