@@ -3,10 +3,12 @@
 //! **To add one**: one file here implementing [`Recipe`], one line in [`ALL`].
 //! **Invariant**: a recipe proposes only what it can make; whether it helps is for measurement to say.
 
+mod c_flags;
 mod cargo_profile;
 mod cmake_build_type;
 mod edits;
-mod make_flags;
+mod makefile;
+mod policy_flags;
 mod python;
 mod ruff;
 mod shell;
@@ -44,8 +46,10 @@ pub const ALL: &[&dyn Recipe] = &[
     &shell::ProcessPerLine,
     &shell::SequentialLoop,
     &cargo_profile::CargoProfile,
-    &make_flags::MakeFlags,
+    &c_flags::CFlags,
     &cmake_build_type::CmakeBuildType,
+    &policy_flags::GENERIC_CPU,
+    &policy_flags::STRICT_FLOATS,
 ];
 
 /// The built-in executor.

@@ -1,7 +1,7 @@
 //! A parsed shell script, and the questions that recipes ask of it.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ast_grep_core::tree_sitter::{LanguageExt, StrDoc};
 use ast_grep_core::{AstGrep, Node};
@@ -37,7 +37,7 @@ pub(super) fn scripts(project: &Project) -> Vec<Script> {
     named_files(project).into_iter().filter_map(|path| script(project, &words, &path)).collect()
 }
 
-fn script(project: &Project, words: &[String], path: &PathBuf) -> Option<Script> {
+fn script(project: &Project, words: &[String], path: &Path) -> Option<Script> {
     let program = |line: &str| Path::new(line).file_name()?.to_str().map(str::to_owned);
     let text = read(project, path)?;
     let first = text.lines().next().unwrap_or("");

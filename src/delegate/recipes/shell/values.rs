@@ -134,7 +134,7 @@ fn dirname(words: &[Syntax<'_>]) -> Option<Code> {
 
 /// `expr $a + 1`, and longer sums and products.
 fn expr(words: &[Syntax<'_>]) -> Option<Code> {
-    if words.len() < 3 || words.len() % 2 == 0 {
+    if words.len() < 3 || words.len().is_multiple_of(2) {
         return None;
     }
     let mut code = Vec::new();
