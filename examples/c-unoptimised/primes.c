@@ -10,17 +10,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: primes LIMIT (at least 2)\n");
         return 2;
     }
-    unsigned char *flags = calloc(limit + 1, 1);
-    if (flags == NULL) {
+    struct bits composite = {calloc(limit / 8 + 1, 1), limit + 1};
+    if (composite.bytes == NULL) {
         fprintf(stderr, "out of memory\n");
         return 1;
     }
-    sieve(flags, limit);
+    sieve(&composite, limit);
     size_t count = 0;
     for (size_t n = 0; n <= limit; n++)
-        count += flags[n] == 0;
+        count += !bits_has(&composite, n);
     printf("primes up to %zu: %zu\n", limit, count);
-    printf("checksum: %llu\n", factor_sum(flags, limit));
-    free(flags);
+    printf("gaps: %016llx\n", gap_hash(&composite, limit));
+    free(composite.bytes);
     return 0;
 }

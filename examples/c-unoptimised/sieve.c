@@ -1,25 +1,26 @@
 #include "sieve.h"
 
-void sieve(unsigned char *flags, size_t limit)
+void sieve(struct bits *composite, size_t limit)
 {
-    flags[0] = 1;
-    flags[1] = 1;
+    bits_add(composite, 0);
+    bits_add(composite, 1);
     for (size_t p = 2; p * p <= limit; p++) {
-        if (flags[p])
+        if (bits_has(composite, p))
             continue;
         for (size_t multiple = p * p; multiple <= limit; multiple += p)
-            flags[multiple] = 1;
+            bits_add(composite, multiple);
     }
 }
 
-unsigned long long factor_sum(const unsigned char *flags, size_t limit)
+unsigned long long gap_hash(const struct bits *composite, size_t limit)
 {
-    unsigned long long sum = 0;
-    for (size_t p = 2; p <= limit; p++) {
-        if (flags[p])
+    unsigned long long hash = 14695981039346656037ull;
+    size_t last = 0;
+    for (size_t n = 2; n <= limit; n++) {
+        if (bits_has(composite, n))
             continue;
-        for (size_t multiple = p; multiple <= limit; multiple += p)
-            sum += p ^ (multiple & 255);
+        hash = (hash ^ (n - last)) * 1099511628211ull;
+        last = n;
     }
-    return sum;
+    return hash;
 }

@@ -1,12 +1,12 @@
 #ifndef SIEVE_H
 #define SIEVE_H
 
-#include <stddef.h>
+#include "bits.h"
 
-/* Marks composites in flags[0..limit]; flags[n] is 0 when n is prime. */
-void sieve(unsigned char *flags, size_t limit);
+/* Adds all numbers up to limit that are not prime. */
+void sieve(struct bits *composite, size_t limit);
 
-/* Sum of the distinct prime factors of every number up to limit. */
-unsigned long long factor_sum(const unsigned char *flags, size_t limit);
+/* A number that depends on every gap between the primes up to limit. */
+unsigned long long gap_hash(const struct bits *composite, size_t limit);
 
 #endif

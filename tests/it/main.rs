@@ -9,6 +9,7 @@
 mod bench;
 mod crash;
 mod errors;
+mod examples;
 mod house;
 mod measure;
 mod runner;

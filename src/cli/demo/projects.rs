@@ -42,6 +42,7 @@ pub(super) const PROJECTS: &[Project] = &[
             ".gitignore",
             "Makefile",
             "README.md",
+            "bits.h",
             "perfup.toml",
             "primes.c",
             "sieve.c",

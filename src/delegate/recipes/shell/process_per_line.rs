@@ -235,7 +235,11 @@ mod tests {
         ("a=$(printf '%s\\n' \"$l\" | cut -d ',' -f 2)", "a=${l#*,}; a=${a%%,*}"),
         (
             "a=$(echo \"$l\" | cut -d'|' -f3)",
-            "case $l in *\"|\"*) a=${l}'|'; a=${a#*|}; a=${a#*|}; a=${a%%|*} ;; *) a=$l ;; esac",
+            "case $l in *'|'*) a=${l}'|'; a=${a#*|}; a=${a#*|}; a=${a%%|*} ;; *) a=$l ;; esac",
+        ),
+        (
+            "a=$(echo \"$l\" | cut -d' ' -f3)",
+            "case $l in *' '*) a=${l}' '; a=${a#* }; a=${a#* }; a=${a%% *} ;; *) a=$l ;; esac",
         ),
         ("a=$(echo \"$l\" | awk -F: '{print $2}')", "a=${l}:; a=${a#*:}; a=${a%%:*}"),
         ("a=$(echo \"$l\" | sed 's/^ab//')", "a=${l#ab}"),

@@ -216,7 +216,8 @@ fn cut(name: &str, words: &[&str]) -> Option<Code> {
             "{TARGET}=${{{name}#*{delimiter}}}; {TARGET}=${{{TARGET}%%{delimiter}*}}"
         )),
         _ => Code::Statements(format!(
-            "case ${name} in *\"{delimiter}\"*) {} ;; *) {TARGET}=${name} ;; esac",
+            "case ${name} in *{}*) {} ;; *) {TARGET}=${name} ;; esac",
+            delimiter_word(delimiter),
             field_behind(name, delimiter, field)
         )),
     })
@@ -245,8 +246,7 @@ const FIELDS_MAX: usize = 9;
 
 /// A delimiter behind the last field makes a missing one empty.
 fn field_behind(name: &str, delimiter: char, field: usize) -> String {
-    let end = if delimiter == ' ' { "\" \"".to_owned() } else { delimiter_word(delimiter) };
-    let mut code = format!("{TARGET}=${{{name}}}{end}");
+    let mut code = format!("{TARGET}=${{{name}}}{}", delimiter_word(delimiter));
     for _ in 1..field {
         code.push_str(&format!("; {TARGET}=${{{TARGET}#*{delimiter}}}"));
     }
@@ -256,7 +256,7 @@ fn field_behind(name: &str, delimiter: char, field: usize) -> String {
 
 /// A delimiter as a word of its own.
 fn delimiter_word(delimiter: char) -> String {
-    if ";|".contains(delimiter) { format!("'{delimiter}'") } else { delimiter.to_string() }
+    if " ;|".contains(delimiter) { format!("'{delimiter}'") } else { delimiter.to_string() }
 }
 
 /// One character that stands for itself in a pattern.
