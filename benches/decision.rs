@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
-use perfup::stats::decision::{Question, Status, TestPlan, decide};
+use perfup::stats::decision::{Noise, Question, Status, TestPlan, decide};
 use perfup::stats::effect::estimate;
 use perfup::stats::lond::ELond;
 use perfup::stats::rng::{Rng, coin};
@@ -23,7 +23,7 @@ const PLAN: TestPlan = TestPlan {
     pairs_min: 0,
     pairs_max: 10_000,
     min_effect: 0.02,
-    noise: None,
+    noise: Noise::Unknown,
     question: Question::Faster,
 };
 
@@ -78,13 +78,13 @@ fn print_share(what: &str, deciding: Duration, pairs: usize) {
 
 fn print_shares() {
     let session = recorded_like(PAIRS, -0.01, SEED);
-    for noise in [None, Some(0.1)] {
+    for noise in [Noise::Unknown, Noise::Known(0.1)] {
         let plan = TestPlan { noise, ..PLAN };
         assert_eq!(look_after_every_pair(&session, &plan), PAIRS, "the session stays undecided");
         let deciding = mean_time(2_000, || {
             black_box(look_after_every_pair(black_box(&session), &plan));
         });
-        print_share(&format!("look after each of {PAIRS} pairs, noise {noise:?}"), deciding, PAIRS);
+        print_share(&format!("look after each of {PAIRS} pairs, {noise:?}"), deciding, PAIRS);
     }
     let candidates = recorded_like(20 * PAIRS, 0.0, SEED);
     let pairs = loop_of_no_ops(&candidates);
@@ -99,12 +99,12 @@ fn benches(criterion: &mut Criterion) {
     let session = recorded_like(PAIRS, -0.01, SEED);
     let long = recorded_like(500, -0.01, SEED);
     let candidates = recorded_like(20 * PAIRS, 0.0, SEED);
-    for noise in [None, Some(0.1)] {
+    for noise in [Noise::Unknown, Noise::Known(0.1)] {
         let plan = TestPlan { noise, ..PLAN };
-        criterion.bench_function(&format!("look_after_each_of_60_pairs/noise_{noise:?}"), |bencher| {
+        criterion.bench_function(&format!("look_after_each_of_60_pairs/{noise:?}"), |bencher| {
             bencher.iter(|| look_after_every_pair(black_box(&session), &plan));
         });
-        criterion.bench_function(&format!("estimate_500_pairs/noise_{noise:?}"), |bencher| {
+        criterion.bench_function(&format!("estimate_500_pairs/{noise:?}"), |bencher| {
             bencher.iter(|| estimate(black_box(&long), 0.05, Question::Faster, noise));
         });
     }

@@ -362,7 +362,7 @@ impl Attempt {
             pairs_max: context.config.goal.pairs_max as usize,
             pairs_min: CONFIRM_PAIRS_MIN,
             min_effect: context.config.goal.min_effect,
-            noise: incumbent.facts.noise,
+            noise: incumbent.facts.noise.into(),
             question: Question::Faster,
         };
         let series = self.series(Phase::Confirm, plan.pairs_max);

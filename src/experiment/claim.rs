@@ -9,7 +9,7 @@ use super::event::Phase;
 use super::incumbent::{self, Incumbent};
 use super::record;
 use crate::config::Metric;
-use crate::stats::decision::{Decision, Question, Status, TestPlan, decide};
+use crate::stats::decision::{Decision, Noise, Question, Status, TestPlan, decide};
 use crate::stats::effect::{Estimate, estimate};
 
 /// Fewest pairs of a claim: its interval is what people will quote.
@@ -45,7 +45,7 @@ pub(super) fn claim(context: &mut Context, incumbent: &Incumbent) -> Result<Opti
         pairs_max: (goal.pairs_max as usize).max(PAIRS_MIN),
         pairs_min: PAIRS_MIN,
         min_effect: goal.min_effect,
-        noise: incumbent.facts.noise,
+        noise: incumbent.facts.noise.into(),
         question: Question::Faster,
     };
     let series = Series {
@@ -66,7 +66,7 @@ pub(super) fn claim(context: &mut Context, incumbent: &Incumbent) -> Result<Opti
     let (before, after) = record::medians(&pairs, metric);
     let other = |metric: Metric| {
         let ratios: Vec<f64> = pairs.iter().filter_map(|pair| pair.log_ratio(metric)).collect();
-        estimate(&ratios, plan.alpha, Question::Different, None)
+        estimate(&ratios, plan.alpha, Question::Different, Noise::Unknown)
     };
     let claim =
         Claim { metric, decision, before, after, cpu: other(Metric::Cpu), memory: other(Metric::PeakRss) };

@@ -7,7 +7,7 @@ use super::error::ExperimentError;
 use super::event::{Event, Phase};
 use super::record;
 use crate::measure::{Arm, Pair};
-use crate::stats::decision::Question;
+use crate::stats::decision::{Noise, Question};
 use crate::stats::effect::estimate;
 use crate::verify::{Expectation, Mismatch};
 use crate::worklog::{AttemptId, PairRow};
@@ -63,7 +63,7 @@ pub(super) fn compare<D>(
             phase: series.phase,
             done,
             most: series.most,
-            estimate: estimate(&log_ratios, context.config.goal.alpha, Question::Different, None),
+            estimate: estimate(&log_ratios, context.config.goal.alpha, Question::Different, Noise::Unknown),
         });
         if let Some(decision) = decide(&log_ratios) {
             return Ok(Compared::Decided { decision, pairs });

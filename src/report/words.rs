@@ -79,7 +79,7 @@ fn three_digits(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::decision::Question;
+    use crate::stats::decision::{Noise, Question};
     use crate::stats::effect::estimate;
 
     #[test]
@@ -94,9 +94,9 @@ mod tests {
 
     #[test]
     fn a_comparison_carries_an_interval_and_a_word() {
-        let faster = estimate(&[-0.7; 12], 0.05, Question::Different, None).unwrap();
+        let faster = estimate(&[-0.7; 12], 0.05, Question::Different, Noise::Unknown).unwrap();
         assert_eq!(comparison(&faster, Metric::Wall), "2.01x faster (2.01–2.01, 12 pairs)");
-        let slower = estimate(&[0.1; 3], 0.05, Question::Different, None).unwrap();
+        let slower = estimate(&[0.1; 3], 0.05, Question::Different, Noise::Unknown).unwrap();
         assert_eq!(comparison(&slower, Metric::Wall), "1.11x slower (no interval yet, 3 pairs)");
     }
 }

@@ -1,7 +1,7 @@
 //! From log ratios to a word: FASTER, SLOWER, EQUIVALENT, INCONCLUSIVE, INVALID.
 //!
-//! Call [`decide`] with all log ratios after every pair and stop when it says so; looking often costs nothing, since
-//! the evidence is an e-process. What a word promises, whatever the noise, as long as a fair coin ordered each pair:
+//! Look at a [`Test`] after every pair and stop when it says so; looking often costs nothing, since the evidence is an
+//! e-process. What a word promises, whatever the noise, as long as a fair coin ordered each pair:
 //!
 //! | question | wrong with probability at most α, however often one looks |
 //! |---|---|
@@ -12,11 +12,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::effect::{Estimate, estimate, infinite_as_null, refutes};
-use super::evidence::{Evidence, Side, ln_sign_e, weigh, weigh_best_case};
-use super::summary::hodges_lehmann;
+use super::effect::{Estimate, infinite_as_null};
+use super::evidence::Side;
+use super::sequential::Test;
+use super::sign::ln_sign_e;
 
 pub use super::control::{Health, NOISE_PAIRS_MIN, NullControl, null_control};
+pub use super::noise::{LEARNED_PAIRS_MIN, Noise};
 
 /// What is asked of B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,9 +50,7 @@ pub struct TestPlan {
     pub pairs_max: usize,
     /// Smallest speed-up worth having, as a fraction: 0.02 asks for B ≤ A / 1.02. 0 takes any.
     pub min_effect: f64,
-    /// The standard deviation of a log ratio, from the null control and fixed before the first pair
-    /// ([`NullControl::noise`]); without it only signs count, and an answer takes a quarter to a third more pairs.
-    pub noise: Option<f64>,
+    pub noise: Noise,
     pub question: Question,
 }
 
@@ -120,30 +120,14 @@ pub enum Stopped {
     BadData,
 }
 
-/// Decides after the pairs so far (ln B/A, in the order measured).
+/// Decides after the pairs so far (ln B/A, in the order measured), as a [`Test`] that is shown each of them.
 ///
-/// O(n) while it says [`Status::Continue`], O(n log n) at the end or where only the size of the effect is in doubt.
+/// O(n); a loop that looks after every pair keeps a [`Test`] and pays O(1) for each.
 #[must_use]
 pub fn decide(log_ratios: &[f64], plan: &TestPlan) -> Status {
-    if !log_ratios.iter().all(|value| value.is_finite()) {
-        return Status::Decided(invalid(log_ratios, plan));
-    }
-    let pairs = log_ratios.len();
-    let spent = pairs >= plan.pairs_max;
-    if pairs < plan.pairs_min && !spent {
-        return Status::Continue;
-    }
-    let case = Case { log_ratios, plan };
-    if let Some((word, evidence)) = case.word() {
-        return Status::Decided(case.close(word, Stopped::Evidence, evidence));
-    }
-    let stopped = match (spent, case.is_futile()) {
-        (true, _) => Stopped::Budget,
-        (false, true) => Stopped::Futility,
-        (false, false) => return Status::Continue,
-    };
-    let evidence = weigh(log_ratios, 0.0, plan.question.side(Side::Below), plan.noise);
-    Status::Decided(case.close(Word::Inconclusive, stopped, evidence))
+    let mut test = Test::new(*plan);
+    log_ratios.iter().for_each(|&log_ratio| test.push(log_ratio));
+    test.status()
 }
 
 /// Fewest pairs that can reach 1/α when all signs agree and the question is [`Question::Different`]: 8 for 0.05,
@@ -157,112 +141,6 @@ pub fn pairs_needed_at_least(alpha: f64) -> usize {
     (0..2000).find(|&n| ln_sign_e(n, n) >= -alpha.ln()).unwrap_or(usize::MAX)
 }
 
-/// So many agreeing pairs overcome any history that a session can have, and keep the sums of the evidence short.
-const FUTILITY_HORIZON_PAIRS: usize = 100_000;
-
-/// One session's test at one moment.
-struct Case<'a> {
-    log_ratios: &'a [f64],
-    plan: &'a TestPlan,
-}
-
-impl Case<'_> {
-    fn word(&self) -> Option<(Word, Evidence)> {
-        let sided = match self.plan.question {
-            Question::Faster => self.faster_or_slower(),
-            Question::Different => self.different(),
-        };
-        sided.or_else(|| self.equivalent())
-    }
-
-    fn faster_or_slower(&self) -> Option<(Word, Evidence)> {
-        let faster = self.weigh(0.0, Side::Below);
-        if self.is_enough(faster) && self.centre() <= -self.margin() {
-            return Some((Word::Faster, faster));
-        }
-        let slower = self.weigh(0.0, Side::Above);
-        self.is_enough(slower).then_some((Word::Slower, slower))
-    }
-
-    fn different(&self) -> Option<(Word, Evidence)> {
-        let different = self.weigh(0.0, Side::Either);
-        if !self.is_enough(different) {
-            return None;
-        }
-        let centre = self.centre();
-        let word = if centre < 0.0 { Word::Faster } else { Word::Slower };
-        (centre != 0.0 && centre.abs() >= self.margin()).then_some((word, different))
-    }
-
-    fn equivalent(&self) -> Option<(Word, Evidence)> {
-        let within = self.margin() > 0.0
-            && self.refutes(self.margin(), Side::Below)
-            && self.refutes(-self.margin(), Side::Above);
-        within.then(|| {
-            let question = self.plan.question;
-            let below = self.weigh(self.margin(), question.side(Side::Below));
-            let above = self.weigh(-self.margin(), question.side(Side::Above));
-            (Word::Equivalent, if below.ln <= above.ln { below } else { above })
-        })
-    }
-
-    fn is_futile(&self) -> bool {
-        let remaining = (self.plan.pairs_max - self.log_ratios.len()).min(FUTILITY_HORIZON_PAIRS);
-        let side = self.plan.question.side(Side::Below);
-        let too_small = self.plan.question == Question::Faster && self.refutes(-self.margin(), Side::Above);
-        too_small || !self.is_enough(weigh_best_case(self.log_ratios, remaining, side, self.plan.noise))
-    }
-
-    /// The log ratio of an effect just worth having.
-    fn margin(&self) -> f64 {
-        self.plan.min_effect.ln_1p()
-    }
-
-    fn threshold_ln(&self) -> f64 {
-        -self.plan.alpha.ln()
-    }
-
-    fn is_enough(&self, evidence: Evidence) -> bool {
-        evidence.ln >= self.threshold_ln()
-    }
-
-    fn weigh(&self, shift: f64, side: Side) -> Evidence {
-        weigh(self.log_ratios, shift, side, self.plan.noise)
-    }
-
-    fn refutes(&self, shift: f64, truth: Side) -> bool {
-        let TestPlan { alpha, question, noise, .. } = *self.plan;
-        refutes(self.log_ratios, shift, truth, alpha, question, noise)
-    }
-
-    fn estimate(&self) -> Estimate {
-        let TestPlan { alpha, question, noise, .. } = *self.plan;
-        estimate(self.log_ratios, alpha, question, noise).unwrap_or_else(Estimate::unknown)
-    }
-
-    /// The estimate without its interval, to look at after every pair.
-    fn centre(&self) -> f64 {
-        hodges_lehmann(self.log_ratios).unwrap_or(0.0)
-    }
-
-    fn close(&self, word: Word, stopped: Stopped, evidence: Evidence) -> Decision {
-        let threshold_ln = self.threshold_ln();
-        let decided_by = match evidence.size_ln {
-            Some(size_ln) if size_ln.min(evidence.sign_ln) >= threshold_ln => Part::Both,
-            Some(size_ln) if size_ln > evidence.sign_ln => Part::Size,
-            _ => Part::Sign,
-        };
-        let estimate = self.estimate();
-        Decision { word, estimate, e_value_ln: evidence.ln, threshold_ln, decided_by, stopped }
-    }
-}
-
-fn invalid(log_ratios: &[f64], plan: &TestPlan) -> Decision {
-    let finite: Vec<f64> = log_ratios.iter().copied().filter(|value| value.is_finite()).collect();
-    let case = Case { log_ratios: &finite, plan };
-    case.close(Word::Invalid, Stopped::BadData, weigh(&finite, 0.0, Side::Either, None))
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -274,7 +152,7 @@ mod tests {
         pairs_min: 0,
         pairs_max: 60,
         min_effect: 0.02,
-        noise: None,
+        noise: Noise::Unknown,
         question: Question::Different,
     };
 
@@ -315,7 +193,7 @@ mod tests {
 
     #[test]
     fn known_noise_decides_a_big_effect_sooner_and_say_so() {
-        let known = TestPlan { question: Question::Faster, noise: Some(0.1), ..PLAN };
+        let known = TestPlan { question: Question::Faster, noise: Noise::Known(0.1), ..PLAN };
         let (pairs, decision) = follow(&around(-0.5, 0.1, 60), &known).expect("decided");
         assert_eq!((pairs, decision.word, decision.decided_by), (5, Word::Faster, Part::Size));
         assert!(decision.estimate.high < 1.0, "{decision:?}");
@@ -405,7 +283,7 @@ mod tests {
         fn every_test_ends_within_its_budget_with_a_word_that_its_interval_supports(
             values in prop::collection::vec(-1.0..1.0f64, 30),
             question in prop::sample::select(vec![Question::Faster, Question::Different]),
-            noise in prop::sample::select(vec![None, Some(0.05), Some(0.5)]),
+            noise in prop::sample::select(vec![Noise::Unknown, Noise::Known(0.05), Noise::Known(0.5), Noise::Learned]),
             min_effect in 0.0..0.5f64,
         ) {
             let plan = TestPlan { pairs_max: 30, question, noise, min_effect, ..PLAN };

@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::Question;
-use super::evidence::{Side, ln_sign_e, ln_sign_e_one_sided, weigh};
+use super::evidence::{Side, Weigher};
+use super::noise::{Noise, Scales};
+use super::sign::{ln_sign_e, ln_sign_e_one_sided};
 use super::summary::{MAD_TO_SIGMA, hodges_lehmann, mad, median};
 
 /// Sum of the normal quantiles for 5 % two-sided error and 80 % power: 1.96 + 0.84.
@@ -70,21 +72,35 @@ impl Estimate {
     }
 }
 
-/// Estimates B / A from log ratios; `None` when there are none, or one is not finite.
+/// Estimates B / A from log ratios, in the order measured; `None` when there are none, or one is not finite.
 ///
 /// The interval is the set of shifts that the evidence for the question does not reject at `alpha`: two-sided with
 /// confidence 1 − α for [`Question::Different`]; for [`Question::Faster`] each bound holds with 1 − α, both together
 /// with 1 − 2α, so that the interval leaves out 1 exactly when the question is answered. `noise` as in
 /// [`TestPlan`](super::decision::TestPlan).
+///
+/// Beyond [`EXACT_PAIRS_MAX`] pairs the ratio is the median, and sizes are rounded within 1/2000 of the sample, away
+/// from an answer: the interval is a little wider than the evidence asks for.
 #[must_use]
-pub fn estimate(log_ratios: &[f64], alpha: f64, question: Question, noise: Option<f64>) -> Option<Estimate> {
+pub fn estimate(log_ratios: &[f64], alpha: f64, question: Question, noise: Noise) -> Option<Estimate> {
     if !log_ratios.iter().all(|value| value.is_finite()) {
         return None;
     }
-    let centre = hodges_lehmann(log_ratios)?;
+    estimate_scaled(log_ratios, &Scales::of(log_ratios, noise), alpha, question)
+}
+
+/// [`estimate`] of finite log ratios, with the scales learned.
+pub(super) fn estimate_scaled(
+    log_ratios: &[f64],
+    scales: &Scales,
+    alpha: f64,
+    question: Question,
+) -> Option<Estimate> {
+    let centre =
+        if log_ratios.len() <= EXACT_PAIRS_MAX { hodges_lehmann(log_ratios)? } else { median(log_ratios)? };
     let mirrored: Vec<f64> = log_ratios.iter().map(|value| -value).collect();
-    let high = upper_bound(log_ratios, alpha, question, noise);
-    let low = -upper_bound(&mirrored, alpha, question, noise);
+    let high = upper_bound(log_ratios, scales, alpha, question);
+    let low = -upper_bound(&mirrored, scales, alpha, question);
     let spread = MAD_TO_SIGMA * mad(log_ratios)?;
     let pairs = log_ratios.len();
     let blind = pairs < NOISE_PAIRS_MIN;
@@ -104,28 +120,47 @@ pub fn estimate(log_ratios: &[f64], alpha: f64, question: Question, noise: Optio
     })
 }
 
-/// Whether the evidence refutes that the centre of the log ratios is at `shift` or beyond it, seen from `truth`.
-pub(super) fn refutes(
-    log_ratios: &[f64],
-    shift: f64,
-    truth: Side,
-    alpha: f64,
-    question: Question,
-    noise: Option<f64>,
-) -> bool {
-    let same_way = |value: &&f64| {
-        if truth == Side::Below { **value < shift } else { **value > shift }
-    };
-    let mostly = 2 * log_ratios.iter().filter(same_way).count() > log_ratios.len();
-    mostly && weigh(log_ratios, shift, question.side(truth), noise).ln >= -alpha.ln()
-}
+/// Pairs up to which the estimate is the Hodges–Lehmann one and the interval exact; both are O(n) per pair.
+pub const EXACT_PAIRS_MAX: usize = 2000;
 
 /// The largest log ratio that is not refuted from above.
-fn upper_bound(log_ratios: &[f64], alpha: f64, question: Question, noise: Option<f64>) -> f64 {
-    match noise.filter(|&noise| noise > 0.0) {
-        None => upper_order_statistic(log_ratios, alpha, question),
-        Some(_) => upper_root(log_ratios, alpha, question, noise),
+fn upper_bound(log_ratios: &[f64], scales: &Scales, alpha: f64, question: Question) -> f64 {
+    if !scales.are_bet_on() {
+        upper_order_statistic(log_ratios, alpha, question)
+    } else if log_ratios.len() <= EXACT_PAIRS_MAX {
+        let weigher = |shift| Weigher::of(log_ratios, scales, shift);
+        upper_root(log_ratios, |shift| refutes(&weigher(shift), Side::Below, alpha, question))
+    } else {
+        // The evidence for either side is at least half of that for one, which falls as values are rounded up.
+        let sides = if question == Question::Faster { 1.0 } else { 2.0 };
+        let rounded = rounded_up(log_ratios, scales);
+        let refuted = |shift| {
+            let mut weigher = Weigher::new(shift, true);
+            rounded.iter().for_each(|&(value, scale, count)| weigher.push_many(value, scale, count));
+            weigher.reaches(Side::Below, f64::ln(sides / alpha))
+        };
+        upper_root(log_ratios, refuted)
     }
+}
+
+/// The log ratios of each scale in at most [`EXACT_PAIRS_MAX`] groups of neighbours, as (largest, scale, number).
+fn rounded_up(log_ratios: &[f64], scales: &Scales) -> Vec<(f64, Option<f64>, usize)> {
+    let mut groups = Vec::new();
+    for (range, scale) in scales.runs(log_ratios.len()) {
+        let size = range.len().div_ceil(EXACT_PAIRS_MAX);
+        let mut sorted = log_ratios[range].to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        groups.extend(sorted.chunks(size).map(|group| (group[group.len() - 1], scale, group.len())));
+    }
+    groups
+}
+
+/// Whether the evidence refutes that the centre of the log ratios is at the weigher's shift or beyond it, seen from
+/// `truth`.
+pub(super) fn refutes(weigher: &Weigher, truth: Side, alpha: f64, question: Question) -> bool {
+    let [below, above] = weigher.counts();
+    let agreeing = if truth == Side::Below { below } else { above };
+    2 * agreeing > weigher.pairs() && weigher.reaches(question.side(truth), -alpha.ln())
 }
 
 /// With signs alone the bound is the observed value above which too few lie to keep up the doubt.
@@ -138,16 +173,25 @@ fn upper_order_statistic(log_ratios: &[f64], alpha: f64, question: Question) -> 
         };
         ln >= -alpha.ln()
     };
-    // At half and half nothing is refuted, so the search ends there at the latest.
-    let above = (0..n / 2).find(|&above| !refuted(above)).unwrap_or(n / 2);
-    let mut sorted = log_ratios.to_vec();
-    sorted.sort_unstable_by(|first, second| second.total_cmp(first));
-    if above == 0 { f64::INFINITY } else { sorted[above - 1] }
+    // The fewest that are not refuted: the doubt grows with them, and at half and half nothing is refuted.
+    let (mut above, mut undoubted) = (0, n / 2);
+    while above < undoubted {
+        let middle = usize::midpoint(above, undoubted);
+        if refuted(middle) {
+            above = middle + 1;
+        } else {
+            undoubted = middle;
+        }
+    }
+    if above == 0 {
+        return f64::INFINITY;
+    }
+    let mut scratch = log_ratios.to_vec();
+    *scratch.select_nth_unstable_by(above - 1, |first, second| second.total_cmp(first)).1
 }
 
 /// With sizes the bound is where the evidence crosses 1/α: it grows with the shift from the centre on.
-fn upper_root(log_ratios: &[f64], alpha: f64, question: Question, noise: Option<f64>) -> f64 {
-    let refuted = |shift| refutes(log_ratios, shift, Side::Below, alpha, question, noise);
+fn upper_root(log_ratios: &[f64], refuted: impl Fn(f64) -> bool) -> f64 {
     let Some(start) = median(log_ratios) else {
         return f64::INFINITY;
     };
@@ -194,7 +238,7 @@ mod tests {
 
     use super::*;
 
-    fn of(log_ratios: &[f64], question: Question, noise: Option<f64>) -> Estimate {
+    fn of(log_ratios: &[f64], question: Question, noise: Noise) -> Estimate {
         estimate(log_ratios, 0.05, question, noise).expect("finite and not empty")
     }
 
@@ -202,7 +246,7 @@ mod tests {
     fn too_few_pairs_bound_nothing() {
         let values: Vec<f64> = (1..=8).map(|i| -0.1 * f64::from(i)).collect();
         let check = |n: usize, question, low: f64, high: f64| {
-            let estimate = of(&values[..n], question, None);
+            let estimate = of(&values[..n], question, Noise::Unknown);
             assert!((estimate.low - low).abs() < 1e-12, "n = {n}: {estimate:?}");
             assert!(estimate.high == high || (estimate.high - high).abs() < 1e-12, "n = {n}: {estimate:?}");
         };
@@ -216,14 +260,14 @@ mod tests {
     #[test]
     fn nothing_and_nonsense_have_no_estimate() {
         for values in [&[][..], &[f64::NAN], &[0.1, f64::INFINITY], &[f64::NEG_INFINITY]] {
-            assert_eq!(estimate(values, 0.05, Question::Different, Some(0.02)), None);
+            assert_eq!(estimate(values, 0.05, Question::Different, Noise::Known(0.02)), None);
         }
     }
 
     #[test]
     fn figures_of_a_known_sample() {
         let values: Vec<f64> = (0..25).map(|i| -0.5 + 0.01 * f64::from(i - 12)).collect();
-        let estimate = of(&values, Question::Different, None);
+        let estimate = of(&values, Question::Different, Noise::Unknown);
         assert!((estimate.ratio - (-0.5f64).exp()).abs() < 1e-12);
         assert!((estimate.speedup() - 0.5f64.exp()).abs() < 1e-12);
         assert!((estimate.noise - 0.06 * 1.4826).abs() < 1e-12);
@@ -237,15 +281,15 @@ mod tests {
 
     #[test]
     fn equal_values_leave_no_doubt_but_few_do() {
-        let many = of(&[0.0; 12], Question::Different, Some(0.02));
+        let many = of(&[0.0; 12], Question::Different, Noise::Known(0.02));
         assert!((many.low - 1.0).abs() < 1e-9 && (many.high - 1.0).abs() < 1e-9, "{many:?}");
-        let few = of(&[0.0; 5], Question::Different, Some(0.02));
+        let few = of(&[0.0; 5], Question::Different, Noise::Known(0.02));
         assert_eq!((few.low, few.high), (0.0, f64::INFINITY));
     }
 
     #[test]
     fn an_unbounded_interval_survives_json() {
-        for estimate in [Estimate::unknown(), of(&[0.1, 0.2, 0.3], Question::Faster, None)] {
+        for estimate in [Estimate::unknown(), of(&[0.1, 0.2, 0.3], Question::Faster, Noise::Unknown)] {
             let json = serde_json::to_string(&estimate).expect("numbers serialise");
             assert!(json.contains("\"high\":null"), "{json}");
             let back: Estimate = serde_json::from_str(&json).expect("own output parses");
@@ -258,16 +302,18 @@ mod tests {
     #[test]
     fn known_noise_narrows_the_interval_of_a_small_sample() {
         let values = [-0.50, -0.48, -0.53, -0.51, -0.47, -0.52, -0.49, -0.50];
-        let (known, unknown) =
-            (of(&values[..6], Question::Different, Some(0.02)), of(&values[..6], Question::Different, None));
+        let (known, unknown) = (
+            of(&values[..6], Question::Different, Noise::Known(0.02)),
+            of(&values[..6], Question::Different, Noise::Unknown),
+        );
         assert!(known.high < 1.0 && unknown.high.is_infinite(), "{known:?} {unknown:?}");
     }
 
-    fn inputs() -> impl Strategy<Value = (Vec<f64>, Question, Option<f64>)> {
+    fn inputs() -> impl Strategy<Value = (Vec<f64>, Question, Noise)> {
         (
             prop::collection::vec(-1.0..1.0f64, 1..60),
             prop::sample::select(vec![Question::Faster, Question::Different]),
-            prop::sample::select(vec![None, Some(0.05), Some(0.5)]),
+            prop::sample::select(vec![Noise::Unknown, Noise::Known(0.05), Noise::Known(0.5), Noise::Learned]),
         )
     }
 
@@ -285,7 +331,10 @@ mod tests {
             (mut values, question, noise) in inputs(), ln_factor in -1.0..1.0f64
         ) {
             let before = of(&values, question, noise);
-            values.reverse();
+            // What is learned on the way depends on the way.
+            if noise != Noise::Learned {
+                values.reverse();
+            }
             values.iter_mut().for_each(|value| *value += ln_factor);
             let after = of(&values, question, noise);
             let moved = |before: f64, after: f64| {
@@ -305,7 +354,8 @@ mod tests {
         #[test]
         fn the_interval_leaves_out_one_exactly_when_the_evidence_is_enough((values, question, noise) in inputs()) {
             let estimate = of(&values, question, noise);
-            let refuted = refutes(&values, 0.0, Side::Below, 0.05, question, noise);
+            let weigher = Weigher::of(&values, &Scales::of(&values, noise), 0.0);
+            let refuted = refutes(&weigher, Side::Below, 0.05, question);
             prop_assert_eq!(estimate.high < 1.0, refuted, "{:?}", estimate);
         }
     }

@@ -3,10 +3,11 @@
 //! Each noise shape makes the times of two slots; a fair coin says which slot is B, as in a real session. What is
 //! checked is the promise itself: the probability of *ever* giving a false word.
 
-use super::decision::{Question, Status, TestPlan, Word, decide, null_control};
+use super::decision::{Noise, Question, Status, TestPlan, Word, null_control};
 use super::evidence::{Side, weigh};
 use super::lond::ELond;
 use super::rng::Rng;
+use super::sequential::Test;
 
 const ALPHA: f64 = 0.05;
 const PAIRS_MAX: usize = 40;
@@ -19,7 +20,7 @@ const SESSIONS: usize = 700;
 
 /// The machine's noise: ln of how much longer each further run takes than an undisturbed one.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Noise {
+enum Shape {
     Normal,
     /// Skewed: exp of a normal, on the time itself.
     Lognormal,
@@ -36,27 +37,27 @@ enum Noise {
     CoarseClock,
 }
 
-const ALL: [Noise; 8] = [
-    Noise::Normal,
-    Noise::Lognormal,
-    Noise::Autocorrelated,
-    Noise::Drift,
-    Noise::Bimodal,
-    Noise::Cauchy,
-    Noise::TwoPoint,
-    Noise::CoarseClock,
+const ALL: [Shape; 8] = [
+    Shape::Normal,
+    Shape::Lognormal,
+    Shape::Autocorrelated,
+    Shape::Drift,
+    Shape::Bimodal,
+    Shape::Cauchy,
+    Shape::TwoPoint,
+    Shape::CoarseClock,
 ];
 
 /// A machine with its noise, from which log ratios of pairs are drawn.
 struct Machine {
     rng: Rng,
-    noise: Noise,
+    noise: Shape,
     last: f64,
     runs: u32,
 }
 
 impl Machine {
-    fn new(noise: Noise, seed: u64) -> Self {
+    fn new(noise: Shape, seed: u64) -> Self {
         Self { rng: Rng::new(seed), noise, last: 0.0, runs: 0 }
     }
 
@@ -64,23 +65,23 @@ impl Machine {
         let first = self.runs.is_multiple_of(2);
         self.runs += 1;
         match self.noise {
-            Noise::Normal => 0.1 * self.rng.normal(),
-            Noise::Lognormal => (1.0 + (0.8 * self.rng.normal()).exp()).ln(),
-            Noise::Autocorrelated => {
+            Shape::Normal => 0.1 * self.rng.normal(),
+            Shape::Lognormal => (1.0 + (0.8 * self.rng.normal()).exp()).ln(),
+            Shape::Autocorrelated => {
                 self.last = 0.74 * self.last + 0.1 * self.rng.normal();
                 self.last
             }
-            Noise::Drift => 0.02 * f64::from(self.runs) + 0.01 * self.rng.normal(),
-            Noise::Bimodal => (if self.rng.coin() { 0.4 } else { 0.0 }) + 0.01 * self.rng.normal(),
-            Noise::Cauchy => 0.05 * (std::f64::consts::PI * (self.rng.uniform() - 0.5)).tan(),
-            Noise::TwoPoint => {
+            Shape::Drift => 0.02 * f64::from(self.runs) + 0.01 * self.rng.normal(),
+            Shape::Bimodal => (if self.rng.coin() { 0.4 } else { 0.0 }) + 0.01 * self.rng.normal(),
+            Shape::Cauchy => 0.05 * (std::f64::consts::PI * (self.rng.uniform() - 0.5)).tan(),
+            Shape::TwoPoint => {
                 if first {
                     0.0
                 } else {
                     0.1
                 }
             }
-            Noise::CoarseClock => (5.0 + (0.8 * self.rng.normal()).round().clamp(-2.0, 2.0)).ln(),
+            Shape::CoarseClock => (5.0 + (0.8 * self.rng.normal()).round().clamp(-2.0, 2.0)).ln(),
         }
     }
 
@@ -97,16 +98,16 @@ impl Machine {
 
 /// The word and the pairs used when looking after every pair.
 fn session(machine: &mut Machine, plan: &TestPlan, effect: f64) -> (Word, usize) {
-    let mut log_ratios = Vec::new();
+    let mut test = Test::new(*plan);
     loop {
-        if let Status::Decided(decision) = decide(&log_ratios, plan) {
-            return (decision.word, log_ratios.len());
+        if let Status::Decided(decision) = test.status() {
+            return (decision.word, test.pairs());
         }
-        log_ratios.push(machine.log_ratio(effect));
+        test.push(machine.log_ratio(effect));
     }
 }
 
-fn plan(question: Question, noise: Option<f64>) -> TestPlan {
+fn plan(question: Question, noise: Noise) -> TestPlan {
     TestPlan { alpha: ALPHA, pairs_min: 0, pairs_max: PAIRS_MAX, min_effect: 0.01, noise, question }
 }
 
@@ -117,12 +118,12 @@ fn false_words_max(sessions: usize) -> usize {
 }
 
 /// Counts (faster, slower) among sessions of B slower by `effect`; noise from a null control of 10 pairs if not given.
-fn words(noise: Noise, question: Question, noise_given: Option<f64>, effect: f64) -> (usize, usize) {
+fn words(noise: Shape, question: Question, noise_given: Option<f64>, effect: f64) -> (usize, usize) {
     let (mut faster, mut slower) = (0, 0);
     for seed in 0..SESSIONS as u64 {
         let mut machine = Machine::new(noise, seed);
         let control = null_control(&machine.log_ratios(10, 0.0), ALPHA).noise;
-        let (word, _) = session(&mut machine, &plan(question, noise_given.or(control)), effect);
+        let (word, _) = session(&mut machine, &plan(question, noise_given.or(control).into()), effect);
         faster += usize::from(word == Word::Faster);
         slower += usize::from(word == Word::Slower);
     }
@@ -160,7 +161,7 @@ fn a_control_that_misjudges_the_noise_does_no_harm() {
 
 #[test]
 fn a_slower_program_is_rarely_called_faster() {
-    for noise in [Noise::Normal, Noise::Cauchy, Noise::TwoPoint] {
+    for noise in [Shape::Normal, Shape::Cauchy, Shape::TwoPoint] {
         let (faster, _) = words(noise, Question::Faster, None, 0.03);
         assert!(faster <= false_words_max(SESSIONS), "{noise:?}: {faster} faster");
     }
@@ -178,7 +179,7 @@ fn two_point_error(alpha: f64, side: Side, size: f64) -> f64 {
         }
         for (below, mass) in next.iter_mut().enumerate() {
             let log_ratios: Vec<f64> = (0..n).map(|i| if i < below { -size } else { size }).collect();
-            if weigh(&log_ratios, 0.0, side, Some(1.0)).ln >= -alpha.ln() {
+            if weigh(&log_ratios, 0.0, side, Noise::Known(1.0)).ln >= -alpha.ln() {
                 error += std::mem::take(mass);
             }
         }
@@ -204,13 +205,13 @@ fn two_point_noise_keeps_every_level() {
 #[test]
 fn a_loop_of_twenty_no_ops_rarely_keeps_one() {
     let loops = 150;
-    for noise in [Noise::Normal, Noise::Autocorrelated, Noise::TwoPoint] {
+    for noise in [Shape::Normal, Shape::Autocorrelated, Shape::TwoPoint] {
         let keeps_any = (0..loops).filter(|&seed| {
             let mut machine = Machine::new(noise, 1_000 + seed);
             let scale = null_control(&machine.log_ratios(10, 0.0), ALPHA).noise;
             let lond = ELond::new(ALPHA, 20);
             (1..=20).any(|attempt| {
-                let plan = TestPlan { alpha: lond.level(attempt, 0), ..plan(Question::Faster, scale) };
+                let plan = TestPlan { alpha: lond.level(attempt, 0), ..plan(Question::Faster, scale.into()) };
                 session(&mut machine, &plan, 0.0).0 == Word::Faster
             })
         });
@@ -228,7 +229,7 @@ fn real_speed_ups_are_found() {
                 let mut machine = Machine::new(noise, seed);
                 let control = null_control(&machine.log_ratios(10, 0.0), ALPHA);
                 let scale = control.noise.filter(|_| controlled);
-                let plan = TestPlan { pairs_max, ..plan(Question::Faster, scale) };
+                let plan = TestPlan { pairs_max, ..plan(Question::Faster, scale.into()) };
                 session(&mut machine, &plan, effect.ln())
             })
             .filter_map(|(word, pairs)| (word == Word::Faster).then_some(pairs))
@@ -239,13 +240,13 @@ fn real_speed_ups_are_found() {
         assert!(count as f64 >= 200.0 * share_min, "{case}: {count} of 200");
     };
     for controlled in [false, true] {
-        check(Noise::Normal, controlled, 0.5, 15, 0.9);
-        check(Noise::Normal, controlled, 0.8, 40, 0.8);
-        check(Noise::Normal, controlled, 0.9, 60, 0.6);
-        check(Noise::Lognormal, controlled, 0.7, 60, 0.6);
-        check(Noise::Autocorrelated, controlled, 0.9, 60, 0.6);
-        check(Noise::Bimodal, controlled, 0.8, 60, 0.6);
-        check(Noise::Cauchy, controlled, 0.8, 40, 0.6);
-        check(Noise::Drift, controlled, 0.8, 40, 0.9);
+        check(Shape::Normal, controlled, 0.5, 15, 0.9);
+        check(Shape::Normal, controlled, 0.8, 40, 0.8);
+        check(Shape::Normal, controlled, 0.9, 60, 0.6);
+        check(Shape::Lognormal, controlled, 0.7, 60, 0.6);
+        check(Shape::Autocorrelated, controlled, 0.9, 60, 0.6);
+        check(Shape::Bimodal, controlled, 0.8, 60, 0.6);
+        check(Shape::Cauchy, controlled, 0.8, 40, 0.6);
+        check(Shape::Drift, controlled, 0.8, 40, 0.9);
     }
 }
