@@ -120,6 +120,11 @@ pub(super) fn estimate_scaled(
     })
 }
 
+/// The Hodges–Lehmann estimate of up to [`EXACT_PAIRS_MAX`] log ratios, the median of more.
+pub(super) fn centre(log_ratios: &[f64]) -> Option<f64> {
+    if log_ratios.len() <= EXACT_PAIRS_MAX { hodges_lehmann(log_ratios) } else { median(log_ratios) }
+}
+
 /// Pairs up to which the estimate is the Hodges–Lehmann one and the interval exact; both are O(n) per pair.
 pub const EXACT_PAIRS_MAX: usize = 2000;
 

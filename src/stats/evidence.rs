@@ -203,6 +203,17 @@ impl Weigher {
         self.evidence_at_best(side, pairs).ln >= threshold_ln
     }
 
+    /// The size part as a start (ln) and the bets since; absent when sizes are no part of the evidence.
+    pub(super) fn sizes(&self, upward: bool) -> Option<(f64, Bets)> {
+        let sizes = self.sizes.as_ref()?;
+        let k = if upward { self.above } else { self.below };
+        let start_ln = sizes.start_ln.map_or_else(
+            || ln_sign_e_one_sided(k, self.below + self.above),
+            |starts| starts[usize::from(upward)],
+        );
+        Some((start_ln, sizes.bets))
+    }
+
     /// At least the evidence for any side, by a few multiplications.
     fn ln_most(&self) -> f64 {
         let n = (self.below + self.above) as f64;

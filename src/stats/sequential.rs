@@ -7,10 +7,11 @@
 //! **Invariant**: the answer is a function of the log ratios in order and the plan; looking changes nothing.
 
 use super::decision::{Decision, Part, Question, Status, Stopped, TestPlan, Word};
-use super::effect::{EXACT_PAIRS_MAX, Estimate, estimate_scaled, refutes};
+use super::effect::{EXACT_PAIRS_MAX, Estimate, centre, estimate_scaled, refutes};
 use super::evidence::{Evidence, Side, Weigher, weigh};
-use super::noise::{Noise, Scales};
-use super::summary::hodges_lehmann;
+use super::forecast::Forecast;
+use super::noise::{LEARNED_PAIRS_MIN, Noise, Scales};
+use super::summary::{MAD_TO_SIGMA, mad};
 
 /// The pairs so far of one comparison.
 #[derive(Debug, Clone)]
@@ -108,6 +109,43 @@ impl Test {
         Status::Decided(self.close(Word::Inconclusive, stopped, evidence))
     }
 
+    /// Pairs beyond those made after which there will probably (in about 80 of 100 sessions of normal noise) be
+    /// evidence enough for an effect of the plan's `min_effect`, or of the present estimate where that is larger; 0
+    /// where there is enough, `None` where the noise is not known yet or an answer is out of reach. O(n log n).
+    ///
+    /// The budget plays no part: more than `pairs_max` allows says that it is too small.
+    #[must_use]
+    pub fn pairs_still_needed(&self) -> Option<usize> {
+        let noise = self.noise().filter(|_| !self.bad)?;
+        let centre = centre(&self.log_ratios).unwrap_or(0.0);
+        let margin = margin(&self.plan);
+        let (upward, sides) = match self.plan.question {
+            Question::Faster => (centre > margin, 1.0),
+            Question::Different => (centre > 0.0, 2.0),
+        };
+        let [below, above] = self.none.counts();
+        let forecast = Forecast {
+            agreeing: if upward { above } else { below },
+            signs: below + above,
+            sizes: self.none.sizes(upward),
+            upward,
+            effect: centre.abs().max(margin),
+            noise,
+            scale: self.scales.current().unwrap_or(noise),
+            // For either side the evidence is half of that for one, when the other side's is lost.
+            threshold_ln: self.threshold_ln() + f64::ln(sides),
+        };
+        let missing = self.plan.pairs_min.saturating_sub(self.pairs());
+        forecast.pairs().map(|pairs| pairs.max(missing))
+    }
+
+    /// Standard deviation of a log ratio: as seen once there are enough to see it, before as planned.
+    fn noise(&self) -> Option<f64> {
+        let seen = || mad(&self.log_ratios).map(|mad| mad * MAD_TO_SIGMA).filter(|&noise| noise > 0.0);
+        let planned = || self.scales.current();
+        if self.pairs() >= LEARNED_PAIRS_MIN { seen().or_else(planned) } else { planned() }
+    }
+
     fn word(&self) -> Option<(Word, Evidence)> {
         let sided = match self.plan.question {
             Question::Faster => self.faster_or_slower(),
@@ -163,7 +201,7 @@ impl Test {
     fn centre_is_beyond(&self, side: Side) -> bool {
         let margin = margin(&self.plan);
         if self.pairs() <= EXACT_PAIRS_MAX {
-            let centre = hodges_lehmann(&self.log_ratios).unwrap_or(0.0);
+            let centre = centre(&self.log_ratios).unwrap_or(0.0);
             let toward = if side == Side::Below { -centre } else { centre };
             return toward > 0.0 && toward >= margin;
         }

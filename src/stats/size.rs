@@ -67,6 +67,15 @@ impl Bets {
         self.down.ln_mean()
     }
 
+    /// ln of each effect size's product, up or down.
+    pub(super) fn ln_each(&self, upward: bool) -> [f64; COUNT] {
+        (if upward { &self.up } else { &self.down }).ln()
+    }
+
+    pub(super) fn effect_sizes() -> [f64; COUNT] {
+        EFFECT_SIZES
+    }
+
     /// At least [`Self::ln_up`] and [`Self::ln_down`], without a logarithm.
     pub(super) fn ln_most(&self) -> f64 {
         self.up.ln_most().max(self.down.ln_most())
@@ -95,8 +104,12 @@ impl Products {
         }
     }
 
+    fn ln(&self) -> [f64; COUNT] {
+        std::array::from_fn(|i| self.ln[i] + self.product[i].ln())
+    }
+
     fn ln_mean(&self) -> f64 {
-        ln_mean_exp(&std::array::from_fn::<_, COUNT, _>(|i| self.ln[i] + self.product[i].ln()))
+        ln_mean_exp(&self.ln())
     }
 
     fn ln_most(&self) -> f64 {
