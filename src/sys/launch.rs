@@ -40,6 +40,14 @@ pub fn launch(
     launch_until(exe, request, on_start, signals::wake_descriptor())
 }
 
+/// As [`launch`], but a signal that asks perfup to stop does not end it: for cleaning up after one.
+///
+/// # Errors
+/// As [`launch`].
+pub fn launch_regardless(exe: &Path, request: &RunRequest) -> Result<RunReply, LaunchError> {
+    launch_until(exe, request, &mut |_| {}, None)
+}
+
 fn launch_until(
     exe: &Path,
     request: &RunRequest,

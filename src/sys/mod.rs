@@ -3,6 +3,7 @@
 //! **Invariant**: the only room with `unsafe`, and it knows nothing of benchmarks, git or statistics.
 
 pub mod launch;
+mod memory;
 mod os;
 pub mod procfs;
 pub mod runner;

@@ -198,6 +198,41 @@ pub fn kill_with_group(pid: u32) {
     }
 }
 
+/// The CPUs that this thread may use, as the kernel keeps them.
+pub struct Affinity(libc::cpu_set_t);
+
+impl Affinity {
+    /// Of these CPUs; those that the kernel's set has no room for are refused.
+    pub fn of(cpus: &[u32]) -> io::Result<Self> {
+        // SAFETY: all zeroes are an empty set.
+        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        for &cpu in cpus {
+            let cpu = usize::try_from(cpu).unwrap_or(usize::MAX);
+            if cpu >= size_of::<libc::cpu_set_t>() * 8 {
+                return Err(io::Error::from_raw_os_error(libc::EINVAL));
+            }
+            // SAFETY: the bit lies within the set, as was just checked.
+            unsafe { libc::CPU_SET(cpu, &mut set) };
+        }
+        Ok(Self(set))
+    }
+
+    pub fn current() -> io::Result<Self> {
+        // SAFETY: all zeroes are an empty set.
+        let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes at most the size of `set` into it.
+        check(unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) })?;
+        Ok(Self(set))
+    }
+
+    /// Restricts this thread, and what it starts from now on.
+    pub fn apply(&self) -> io::Result<()> {
+        // SAFETY: the kernel reads at most the size of the set from it.
+        check(unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const self.0) })
+            .map(drop)
+    }
+}
+
 /// Clock ticks per second of the times in `/proc`.
 pub fn ticks_per_second() -> u64 {
     // SAFETY: reads a constant of the system.

@@ -8,7 +8,7 @@
 //! **Invariant**: between the spawn and the end of the tree it does nothing but drain pipes and reap.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fmt, fs};
 
-use super::os::{self, Program};
+use super::memory;
+use super::os::{self, Affinity, Program};
 use super::procfs::{self, MachineStat, Storage};
 use super::stream::Stream;
 use super::watch::Watch;
@@ -67,6 +68,8 @@ fn read_request() -> Result<RunRequest, RunFailure> {
 
 fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
     let mut counters = Counters::open();
+    // Opened early, as the counters are.
+    let mut clear_refs = OpenOptions::new().write(true).open("/proc/self/clear_refs").ok();
     let signals = seclude().map_err(|error| RunFailure::new("set up", "the runner", &error))?;
     let stdin = open_stdin(request)?;
     let (stdout, stdout_end) = Stream::open("stdout", request.stdout.clone())?;
@@ -84,10 +87,15 @@ fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
     program.rehearse();
     watch.rehearse()?;
 
+    let pinned = Pinned::new(&request.cpus)?;
+    memory::shed(&mut clear_refs);
+
     let before = counters.read();
+    pinned.for_the_program()?;
     let started = SystemTime::now();
     let start = Instant::now();
     let pid = program.spawn().map_err(|error| spawn_failure(&path, &error))?;
+    pinned.no_more()?;
     let outcome = watch.until_gone(pid, start, request)?;
     let after = counters.read();
     let (tree, stdout, stderr) = watch.finish()?;
@@ -112,6 +120,38 @@ fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
         stdout,
         stderr,
     })
+}
+
+/// Restricts the program to some CPUs, and not this process, which would take time from it there.
+struct Pinned<'a> {
+    cpus: &'a [u32],
+    /// The program's, and this process's own; absent where nothing is restricted.
+    masks: Option<(Affinity, Affinity)>,
+}
+
+impl<'a> Pinned<'a> {
+    fn new(cpus: &'a [u32]) -> Result<Self, RunFailure> {
+        let pinned = Self { cpus, masks: None };
+        if cpus.is_empty() {
+            return Ok(pinned);
+        }
+        let masks = Affinity::of(cpus).and_then(|program| Ok((program, Affinity::current()?)));
+        Ok(Self { masks: Some(masks.map_err(|error| pinned.failure(&error))?), ..pinned })
+    }
+
+    fn for_the_program(&self) -> Result<(), RunFailure> {
+        let applied = self.masks.as_ref().map_or(Ok(()), |(program, _)| program.apply());
+        applied.map_err(|error| self.failure(&error))
+    }
+
+    fn no_more(&self) -> Result<(), RunFailure> {
+        let applied = self.masks.as_ref().map_or(Ok(()), |(_, own)| own.apply());
+        applied.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &io::Error) -> RunFailure {
+        RunFailure::new("pin to CPUs", format!("{:?}", self.cpus), error)
+    }
 }
 
 fn open_stdin(request: &RunRequest) -> Result<File, RunFailure> {

@@ -27,6 +27,8 @@ pub struct RunRequest {
     pub timeout_ns: u64,
     /// How long descendants may outlive the program before they are killed and counted as survivors.
     pub grace_ns: u64,
+    /// The program may only use these CPUs; empty for all that this process may use.
+    pub cpus: Vec<u32>,
 }
 
 /// The runner's answer.
