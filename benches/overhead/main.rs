@@ -113,6 +113,7 @@ fn spawn_and_wait(null: &File) -> io::Result<f64> {
 
 fn runner(scratch: &Path) -> Outcome<Vec<f64>> {
     let request = RunRequest {
+        cpus: Vec::new(),
         argv: vec![PROGRAM.to_owned()],
         cwd: scratch.to_owned(),
         env: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],

@@ -117,6 +117,21 @@ impl Source<'_> {
         self.invalid(at, message, hint)
     }
 
+    fn metric(&self, value: &Spanned<String>) -> Result<Metric, ConfigError> {
+        match Metric::named(value.as_ref()) {
+            Metric::Custom(name) => {
+                let known: Vec<String> =
+                    Metric::BUILT_IN.iter().map(|metric| metric.id().to_owned()).collect();
+                let hint = match nearest(&name, &known) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("known: {}", known.join(", ")),
+                };
+                Err(self.invalid(value.span().start, format!("unknown metric `{name}`"), Some(hint)))
+            }
+            built_in => Ok(built_in),
+        }
+    }
+
     fn command(&self, value: Spanned<RawCommand>) -> Result<CommandLine, ConfigError> {
         let at = value.span().start;
         match value.into_inner() {
@@ -205,7 +220,7 @@ struct RawBenchmark {
     #[serde(default)]
     inputs: Vec<Spanned<PathBuf>>,
     timeout: Option<Spanned<String>>,
-    metric: Option<Metric>,
+    metric: Option<Spanned<String>>,
 }
 
 impl RawBenchmark {
@@ -223,7 +238,10 @@ impl RawBenchmark {
                 Some(text) => file.duration(&text)?,
                 None => base.timeout,
             },
-            metric: self.metric.unwrap_or(base.metric),
+            metric: match self.metric {
+                Some(name) => file.metric(&name)?,
+                None => base.metric,
+            },
             command: base.command,
         })
     }
@@ -356,7 +374,7 @@ mod tests {
         assert_eq!(hint.as_deref(), Some("did you mean `timeout`?"));
 
         let (message, hint) = error("[benchmark.a]\ncommand = \"x\"\nmetric = \"wal\"\n");
-        assert!(message.starts_with("perfup.toml:3:10: unknown variant `wal`"), "{message}");
+        assert!(message.starts_with("perfup.toml:3:10: unknown metric `wal`"), "{message}");
         assert_eq!(hint.as_deref(), Some("did you mean `wall`?"));
 
         let (message, _) = error("[benchmark.a]\ncommand = \"x 'y\"\n");

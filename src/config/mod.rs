@@ -6,6 +6,7 @@ mod command_line;
 mod detect;
 mod error;
 mod file;
+mod metric;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use command_line::CommandLine;
 pub use detect::{Detected, detect};
 pub use error::{ConfigError, Place};
 pub use file::{ConfigFile, FILE_NAME, parse_duration};
+pub use metric::{Better, CustomMetric, Metric, MetricSource};
 
 /// Everything that steers a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,18 +50,6 @@ pub struct Benchmark {
     pub inputs: Vec<PathBuf>,
     pub timeout: Duration,
     pub metric: Metric,
-}
-
-/// The number a session improves. Lower is better for all of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Metric {
-    /// Wall-clock seconds of the whole process tree.
-    Wall,
-    /// User plus system CPU seconds of the whole process tree.
-    Cpu,
-    /// Peak resident set, bytes.
-    PeakRss,
 }
 
 /// What counts as the same result.

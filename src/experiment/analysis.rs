@@ -10,7 +10,7 @@ use super::error::ExperimentError;
 use super::event::{Event, Phase};
 use super::incumbent;
 use super::layout::write_whole;
-use crate::config::{Config, Metric, OutputRule};
+use crate::config::{Config, OutputRule};
 use crate::delegate::{self, Project};
 use crate::diagnose::{Diagnosis, diagnose};
 use crate::machine::cores_available;
@@ -125,6 +125,8 @@ fn arm(config: &Config, root: &Path, folder: &Path) -> Arm {
         prepare: benchmark.prepare.clone(),
         timeout: benchmark.timeout,
         files: Vec::new(),
+        cpus: Vec::new(),
+        metrics: Vec::new(),
     }
 }
 
@@ -137,7 +139,7 @@ fn measure(setup: &Setup, measurer: &Measurer, arm: &Arm) -> Result<Vec<Sample>,
     let mut seconds = 0.0;
     while samples.len() < RUNS_MIN || (samples.len() < RUNS_MAX && seconds < SECONDS_MAX) {
         let sample = measurer.run(arm, samples.len() as u64 + 1)?;
-        seconds += sample.metric(Metric::Wall);
+        seconds += sample.wall_s();
         samples.push(sample);
         setup.events.send(Event::Measured {
             phase: Phase::Control,

@@ -373,7 +373,7 @@ impl Attempt {
         match compared {
             Compared::Broken(mismatch) => Ok(wrong_output(mismatch)),
             Compared::Decided { decision, pairs } => {
-                let metric = context.config.benchmark.metric;
+                let metric = &context.config.benchmark.metric;
                 let measured = Measured {
                     estimate: decision.estimate,
                     medians: record::medians(&pairs, metric),

@@ -62,10 +62,10 @@ pub(super) fn claim(context: &mut Context, incumbent: &Incumbent) -> Result<Opti
             what: "the tip's output, checked many times before, now differs from the original's".to_owned(),
         });
     };
-    let metric = context.config.benchmark.metric;
-    let (before, after) = record::medians(&pairs, metric);
+    let metric = context.config.benchmark.metric.clone();
+    let (before, after) = record::medians(&pairs, &metric);
     let other = |metric: Metric| {
-        let ratios: Vec<f64> = pairs.iter().filter_map(|pair| pair.log_ratio(metric)).collect();
+        let ratios: Vec<f64> = pairs.iter().filter_map(|pair| pair.log_ratio(&metric)).collect();
         estimate(&ratios, plan.alpha, Question::Different, Noise::Unknown)
     };
     let claim =

@@ -43,7 +43,7 @@ pub(super) fn compare<D>(
     expectation: Option<&Expectation>,
     mut decide: impl FnMut(&[f64]) -> Option<D>,
 ) -> Result<Compared<D>, ExperimentError> {
-    let metric = context.config.benchmark.metric;
+    let metric = context.config.benchmark.metric.clone();
     let seed = context.seed_for(series.number, series.phase.stream());
     let mut pairs = stored(context, series)?;
     let mut log_ratios: Vec<f64> = Vec::new();
@@ -55,7 +55,7 @@ pub(super) fn compare<D>(
             {
                 return Ok(Compared::Broken(mismatch));
             }
-            log_ratios.extend(pair.log_ratio(metric));
+            log_ratios.extend(pair.log_ratio(&metric));
         }
         checked = pairs.len();
         let done = u32::try_from(checked).unwrap_or(u32::MAX);

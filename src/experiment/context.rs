@@ -88,6 +88,8 @@ impl Context {
             prepare: benchmark.prepare.clone(),
             timeout: benchmark.timeout,
             files: self.config.verify.files.clone(),
+            cpus: Vec::new(),
+            metrics: Vec::new(),
         }
     }
 

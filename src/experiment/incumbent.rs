@@ -89,7 +89,7 @@ pub(super) fn establish(context: &mut Context) -> Result<Incumbent, ExperimentEr
     }
     let Learned { expectation, tests, facts } = learned;
     context.events.send(Event::Learned(expectation.describe()));
-    let (metric, median, noise, runs) = (facts.metric, facts.median, facts.noise, facts.runs);
+    let (metric, median, noise, runs) = (facts.metric.clone(), facts.median, facts.noise, facts.runs);
     context.events.send(Event::Baseline { metric, median, noise, runs });
     let state = format!("diagnosed {}", checkout.commit);
     let diagnosis = match context.worklog.session_detail(context.session, &state)? {
@@ -173,17 +173,17 @@ fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, Experime
         });
     }
     let tests = test_original(context, checkout)?;
-    let metric = context.config.benchmark.metric;
-    let median = |metric| {
-        let values: Vec<f64> = samples.iter().map(|sample| sample.metric(metric)).collect();
+    let metric = context.config.benchmark.metric.clone();
+    let median = |metric: &Metric| {
+        let values: Vec<f64> = samples.iter().filter_map(|sample| sample.metric(metric)).collect();
         summary::median(&values).unwrap_or(0.0)
     };
     let facts = BaselineFacts {
+        median: median(&metric),
+        wall_s: median(&Metric::Wall),
+        cpu_s: median(&Metric::Cpu),
+        rss_bytes_max: median(&Metric::PeakRss),
         metric,
-        median: median(metric),
-        wall_s: median(Metric::Wall),
-        cpu_s: median(Metric::Cpu),
-        rss_bytes_max: median(Metric::PeakRss),
         noise: control.noise,
         runs: samples.len(),
     };
@@ -199,7 +199,7 @@ pub(super) fn original(context: &Context) -> Result<Checkout, ExperimentError> {
 fn warm_up(context: &Context, arm: &Arm) -> Result<f64, ExperimentError> {
     context.events.working("running the original once");
     let sample = context.measurer.run(arm, context.seed_for(0, 0))?;
-    let seconds = sample.metric(Metric::Wall);
+    let seconds = sample.wall_s();
     let load = |sha256: &str| context.measurer.outputs().read(sha256);
     Expectation::learn(OutputRule::Exact, &[sample], &load)?;
     Ok(seconds)
@@ -272,6 +272,6 @@ pub(super) fn watch(measurer: &Measurer, arm: &Arm, seed: u64) -> Result<Profile
     profile::record(&mut |on_start: &mut dyn FnMut(u32)| {
         run += 1;
         let sample = measurer.run_watched(arm, rng::draw(seed, 0, run), on_start)?;
-        Ok(sample.metric(Metric::Wall))
+        Ok(sample.wall_s())
     })
 }

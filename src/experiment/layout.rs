@@ -84,12 +84,6 @@ impl Layout {
         self.worktrees.join("tmp")
     }
 
-    /// One for all repositories of this user.
-    #[must_use]
-    pub fn measure_lock(&self) -> PathBuf {
-        self.worktrees.with_file_name("measure.lock")
-    }
-
     /// Makes `.perfup/`, which ignores itself as caches do, so that no tracked file needs to change.
     ///
     /// # Errors
@@ -110,6 +104,12 @@ impl Layout {
         std::fs::create_dir_all(self.outputs())?;
         std::fs::create_dir_all(&self.worktrees)
     }
+}
+
+/// What every measurement of this user on this machine locks.
+#[must_use]
+pub fn measure_lock(cache: &Path) -> PathBuf {
+    cache.join("worktrees").join("measure.lock")
 }
 
 /// Writes a whole file so that a reader, or a crash, sees the old text or the new one.

@@ -28,5 +28,5 @@ pub use context::Setup;
 pub use error::ExperimentError;
 pub use event::{Event, Events, Phase};
 pub use housekeeping::{Cleaned, SessionStatus, clean, status};
-pub use layout::Layout;
+pub use layout::{Layout, measure_lock};
 pub use session::{Guesses, Summary, resume, run};

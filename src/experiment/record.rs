@@ -40,9 +40,9 @@ pub(super) fn pair(row: PairRow) -> Result<Pair, ExperimentError> {
 }
 
 /// Medians of the metric over arm A and arm B.
-pub(super) fn medians(pairs: &[Pair], metric: Metric) -> (f64, f64) {
+pub(super) fn medians(pairs: &[Pair], metric: &Metric) -> (f64, f64) {
     let median = |arm: fn(&Pair) -> &Sample| {
-        let values: Vec<f64> = pairs.iter().map(|pair| arm(pair).metric(metric)).collect();
+        let values: Vec<f64> = pairs.iter().filter_map(|pair| arm(pair).metric(metric)).collect();
         summary::median(&values).unwrap_or(f64::NAN)
     };
     (median(|pair| &pair.a), median(|pair| &pair.b))

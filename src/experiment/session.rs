@@ -9,7 +9,7 @@ use super::context::{Context, Setup};
 use super::error::ExperimentError;
 use super::event::Event;
 use super::incumbent::{self, BaselineFacts};
-use super::layout::Layout;
+use super::layout::{Layout, measure_lock};
 use super::lock::{Locking, SessionLock};
 use super::{record, rounds, written};
 use crate::config::{Config, detect};
@@ -169,7 +169,7 @@ fn context(
     });
     Ok(Context {
         environment: setup.environment.clone(),
-        measure_lock: layout.measure_lock(),
+        measure_lock: measure_lock(&setup.cache),
         repository,
         worklog,
         measurer,

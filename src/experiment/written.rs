@@ -84,9 +84,9 @@ pub(super) fn results(context: &Context, baseline: &BaselineFacts) -> Result<(),
                 .commit_id
                 .as_ref()
                 .map_or("-".to_owned(), |commit| commit.chars().take(10).collect()),
-            wall_s: median(crate::config::Metric::Wall),
-            cpu_s: median(crate::config::Metric::Cpu),
-            rss_mib: median(crate::config::Metric::PeakRss).map(|bytes| bytes / f64::from(1 << 20)),
+            wall_s: median(&crate::config::Metric::Wall),
+            cpu_s: median(&crate::config::Metric::Cpu),
+            rss_mib: median(&crate::config::Metric::PeakRss).map(|bytes| bytes / f64::from(1 << 20)),
             status,
             description: format!("{session}/{}: {}", attempt.number, attempt.change_line()),
         });
@@ -122,8 +122,8 @@ pub(super) fn headline(claim: Option<&Claim>) -> String {
     let Some(claim) = claim else {
         return "no change was kept".to_owned();
     };
-    let value = |value| words::value(claim.metric, value);
-    let comparison = words::comparison(&claim.decision.estimate, claim.metric);
+    let value = |value| words::value(&claim.metric, value);
+    let comparison = words::comparison(&claim.decision.estimate, &claim.metric);
     let doubt =
         if claim.decision.word == Word::Faster { "" } else { "; fresh pairs do not confirm the steps' gain" };
     format!("{} → {}: {comparison}{doubt}", value(claim.before), value(claim.after))
@@ -136,7 +136,7 @@ fn journey(
     withheld: &[String],
 ) -> Result<Journey, ExperimentError> {
     let attempts = context.worklog.attempts(Some(context.session))?;
-    let metric = context.config.benchmark.metric;
+    let metric = &context.config.benchmark.metric;
     let stages = rounds::kept(&attempts).map(|attempt| Stage {
         number: attempt.number,
         title: attempt.change_line(),
@@ -197,7 +197,7 @@ fn original_diagnosis(context: &Context, incumbent: &Incumbent) -> Result<Diagno
 fn state_of(attempt: &Attempt, context: &Context) -> String {
     match attempt.verdict {
         AttemptVerdict::Pending => "being tried".to_owned(),
-        AttemptVerdict::Keep => format!("kept: {}", impact(attempt, context.config.benchmark.metric)),
+        AttemptVerdict::Keep => format!("kept: {}", impact(attempt, &context.config.benchmark.metric)),
         AttemptVerdict::Revert | AttemptVerdict::Partial => {
             format!("discarded: {}", attempt.explanation.clone().unwrap_or_default())
         }
@@ -205,7 +205,7 @@ fn state_of(attempt: &Attempt, context: &Context) -> String {
 }
 
 /// What a keep rests on.
-fn impact(attempt: &Attempt, metric: crate::config::Metric) -> String {
+fn impact(attempt: &Attempt, metric: &crate::config::Metric) -> String {
     let decision =
         attempt.evidence.clone().and_then(|evidence| serde_json::from_value::<Decision>(evidence).ok());
     decision.map_or("not measured".to_owned(), |decision| words::comparison(&decision.estimate, metric))

@@ -71,6 +71,27 @@ impl Facts {
         })
     }
 
+    /// What about the machine makes measurements worse, and what to do about it.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let cores = f64::from(self.cores_available);
+        if let Some(load) = self.load_1min.filter(|&load| load > cores * 0.75) {
+            found.push(format!(
+                "the load is {load:.1} on {} CPUs: other programs are running; stop them, or expect to need more pairs",
+                self.cores_available
+            ));
+        }
+        if self.governor.as_deref() == Some("powersave") {
+            found.push(
+                "the frequency governor is powersave: speeds vary with the load; `cpupower frequency-set -g \
+                 performance` steadies them"
+                    .to_owned(),
+            );
+        }
+        found
+    }
+
     /// A short hash of what stays: equal fingerprints mean that measurements may be compared.
     ///
     /// Memory counts in whole GiB, because kernels reserve a little more or less at each boot.

@@ -9,11 +9,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::environment;
 use super::{Arm, MeasureError, Outputs, Pair, Sample};
+use super::{custom, environment};
 use crate::config::CommandLine;
 use crate::stats::rng::coin;
-use crate::sys::launch::launch;
+use crate::sys::launch::{launch, launch_regardless};
 use crate::sys::signals;
 use crate::sys::stream::digest;
 use crate::sys::wire::{Captured, RunEnd, RunRecord, RunReply, RunRequest};
@@ -117,6 +117,7 @@ impl Measurer {
             output_bytes_max: OUTPUT_BYTES_MAX,
             timeout_ns: nanoseconds(arm.timeout),
             grace_ns: nanoseconds(GRACE),
+            cpus: arm.cpus.clone(),
         };
         if let Some(command) = &arm.prepare {
             let log = place.stdout.clone();
@@ -127,6 +128,8 @@ impl Measurer {
             }
         }
         let run = self.launch(&request(&arm.command), on_start)?;
+        let custom = custom::read(&place.stdout, &place.stderr, &arm.metrics)
+            .map_err(|error| MeasureError::io("read the output", &place.stdout, error))?;
         for (file, captured) in [(&place.stdout, &run.stdout), (&place.stderr, &run.stderr)] {
             self.outputs
                 .take(file, captured)
@@ -134,7 +137,7 @@ impl Measurer {
         }
         let files =
             arm.files.iter().map(|file| self.capture_declared(&arm.cwd, file)).collect::<Result<_, _>>()?;
-        Ok(Sample { run, files })
+        Ok(Sample { run, files, custom })
     }
 
     /// Runs both arms back to back, in the order of a fair coin that `seed` and `index` decide.
@@ -167,19 +170,25 @@ impl Measurer {
         timeout: Duration,
         log: &Path,
     ) -> Result<TaskOutcome, MeasureError> {
-        let request = RunRequest {
-            argv: command.argv(),
-            cwd: cwd.to_owned(),
-            env: env.to_vec(),
-            stdin: None,
-            stdout: log.to_owned(),
-            stderr: log.to_owned(),
-            output_bytes_max: OUTPUT_BYTES_MAX,
-            timeout_ns: nanoseconds(timeout),
-            grace_ns: nanoseconds(GRACE),
-        };
-        let record = self.launch(&request, &mut |_| {})?;
-        Ok(TaskOutcome { end: record.end, tail: tail(log)?, duration: Duration::from_nanos(record.wall_ns) })
+        task_outcome(self.launch(&task_request(command, cwd, env, timeout, log), &mut |_| {})?, log)
+    }
+
+    /// Runs a command around the runs, untimed, also after an interruption; its output is only for messages.
+    ///
+    /// # Errors
+    /// As [`Self::task`].
+    pub fn around(
+        &self,
+        command: &CommandLine,
+        cwd: &Path,
+        env: &[(String, String)],
+        timeout: Duration,
+    ) -> Result<TaskOutcome, MeasureError> {
+        let place = Place::new(&self.options.scratch)?;
+        let request = task_request(command, cwd, env, timeout, &place.stdout);
+        let reply =
+            launch_regardless(&self.options.runner_exe, &request).map_err(MeasureError::from_launch)?;
+        task_outcome(reply_record(reply, cwd)?, &place.stdout)
     }
 
     fn launch(&self, request: &RunRequest, on_start: &mut dyn FnMut(u32)) -> Result<RunRecord, MeasureError> {
@@ -187,11 +196,10 @@ impl Measurer {
             return Err(MeasureError::Interrupted);
         }
         let reply = launch(&self.options.runner_exe, request, on_start).map_err(MeasureError::from_launch)?;
-        match reply {
-            _ if signals::interrupted() => Err(MeasureError::Interrupted),
-            RunReply::Failed(failure) => Err(MeasureError::from_failure(failure, &request.cwd)),
-            RunReply::Done(RunRecord { end: RunEnd::Interrupted, .. }) => Err(MeasureError::Interrupted),
-            RunReply::Done(record) => Ok(record),
+        if signals::interrupted() {
+            Err(MeasureError::Interrupted)
+        } else {
+            reply_record(reply, &request.cwd)
         }
     }
 
@@ -213,6 +221,39 @@ impl Measurer {
         opened.rewind().and_then(|()| self.outputs.add(&opened, &captured)).map_err(failure)?;
         Ok(Some(captured))
     }
+}
+
+fn reply_record(reply: RunReply, cwd: &Path) -> Result<RunRecord, MeasureError> {
+    match reply {
+        RunReply::Failed(failure) => Err(MeasureError::from_failure(failure, cwd)),
+        RunReply::Done(RunRecord { end: RunEnd::Interrupted, .. }) => Err(MeasureError::Interrupted),
+        RunReply::Done(record) => Ok(record),
+    }
+}
+
+fn task_request(
+    command: &CommandLine,
+    cwd: &Path,
+    env: &[(String, String)],
+    timeout: Duration,
+    log: &Path,
+) -> RunRequest {
+    RunRequest {
+        argv: command.argv(),
+        cwd: cwd.to_owned(),
+        env: env.to_vec(),
+        stdin: None,
+        stdout: log.to_owned(),
+        stderr: log.to_owned(),
+        output_bytes_max: OUTPUT_BYTES_MAX,
+        timeout_ns: nanoseconds(timeout),
+        grace_ns: nanoseconds(GRACE),
+        cpus: Vec::new(),
+    }
+}
+
+fn task_outcome(record: RunRecord, log: &Path) -> Result<TaskOutcome, MeasureError> {
+    Ok(TaskOutcome { end: record.end, tail: tail(log)?, duration: Duration::from_nanos(record.wall_ns) })
 }
 
 fn is_not_a_file(error: &io::Error) -> bool {
@@ -244,7 +285,7 @@ fn remove_declared(cwd: &Path, file: &Path) -> Result<(), MeasureError> {
 }
 
 /// The end of a log, cut at a line where it is cut.
-fn tail(log: &Path) -> Result<String, MeasureError> {
+pub(super) fn tail(log: &Path) -> Result<String, MeasureError> {
     let read = || -> io::Result<String> {
         let mut file = File::open(log)?;
         let start = file.metadata()?.len().saturating_sub(TAIL_BYTES);

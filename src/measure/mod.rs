@@ -3,8 +3,11 @@
 //! In: [`Arm`]s. Out: [`Sample`]s and [`Pair`]s, the ground truth that everything else is derived from.
 //! **Invariant**: never judges; which arm is faster is for `stats` and `verify` to say.
 
+mod custom;
+mod disturbance;
 mod environment;
 mod error;
+mod identity;
 mod measurer;
 mod outputs;
 
@@ -14,11 +17,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{CommandLine, Metric};
+use crate::config::{CommandLine, CustomMetric, Metric};
 use crate::sys::wire::{Captured, RunRecord};
 
+pub use custom::check_source;
+pub use disturbance::{Disturbance, Redo};
 pub use environment::neutral_environment;
 pub use error::MeasureError;
+pub use identity::{Identity, identity};
 pub use measurer::{Measurer, MeasurerOptions, OUTPUT_BYTES_MAX, TaskOutcome};
 pub use outputs::Outputs;
 
@@ -37,6 +43,10 @@ pub struct Arm {
     pub timeout: Duration,
     /// Declared output files, relative to `cwd`; removed before each run, captured after it.
     pub files: Vec<PathBuf>,
+    /// The program may only use these CPUs; empty for all.
+    pub cpus: Vec<u32>,
+    /// What is read from the program's output.
+    pub metrics: Vec<CustomMetric>,
 }
 
 /// One run of one arm.
@@ -45,16 +55,40 @@ pub struct Sample {
     pub run: RunRecord,
     /// The declared output files in the arm's order; absent when the program did not write one.
     pub files: Vec<Option<Captured>>,
+    /// What the program reported itself, by name.
+    #[serde(default)]
+    pub custom: BTreeMap<String, f64>,
 }
 
 impl Sample {
-    /// The metric in its base unit: seconds or bytes.
+    /// Wall time of the whole process tree, seconds.
     #[must_use]
-    pub fn metric(&self, metric: Metric) -> f64 {
+    pub fn wall_s(&self) -> f64 {
+        self.run.wall_ns as f64 * 1e-9
+    }
+
+    /// The metric in its base unit: seconds, bytes, joules or a count. Absent where it was not measured.
+    #[must_use]
+    pub fn metric(&self, metric: &Metric) -> Option<f64> {
+        let run = &self.run;
+        let seconds = |nanoseconds: u64| Some(nanoseconds as f64 * 1e-9);
         match metric {
-            Metric::Wall => self.run.wall_ns as f64 * 1e-9,
-            Metric::Cpu => (self.run.user_ns + self.run.sys_ns) as f64 * 1e-9,
-            Metric::PeakRss => self.run.rss_bytes_max as f64,
+            Metric::Wall => Some(self.wall_s()),
+            Metric::User => seconds(run.user_ns),
+            Metric::Sys => seconds(run.sys_ns),
+            Metric::Cpu => seconds(run.user_ns + run.sys_ns),
+            Metric::PeakRss => Some(run.rss_bytes_max as f64),
+            Metric::PageFaults => Some(run.minor_faults as f64),
+            Metric::MajorFaults => Some(run.major_faults as f64),
+            Metric::ContextSwitches => Some(run.voluntary_switches as f64),
+            Metric::InvoluntarySwitches => Some(run.involuntary_switches as f64),
+            Metric::ReadBytes => run.read_bytes.map(|bytes| bytes as f64),
+            Metric::WriteBytes => run.write_bytes.map(|bytes| bytes as f64),
+            Metric::RunqueueWait => run.runqueue_wait_ns.and_then(seconds),
+            Metric::Instructions => None,
+            Metric::Cycles => None,
+            Metric::Energy => None,
+            Metric::Custom(name) => self.custom.get(name).copied(),
         }
     }
 }
@@ -72,8 +106,8 @@ pub struct Pair {
 impl Pair {
     /// ln(B / A) of the metric: negative when B is better. Absent when either side measured zero.
     #[must_use]
-    pub fn log_ratio(&self, metric: Metric) -> Option<f64> {
-        let (a, b) = (self.a.metric(metric), self.b.metric(metric));
+    pub fn log_ratio(&self, metric: &Metric) -> Option<f64> {
+        let (a, b) = (self.a.metric(metric)?, self.b.metric(metric)?);
         (a > 0.0 && b > 0.0).then(|| (b / a).ln())
     }
 }

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Sample;
 use crate::sys::stream::digest;
 use crate::sys::wire::Captured;
 
@@ -36,6 +37,21 @@ impl Outputs {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the stored output is damaged"));
         }
         Ok(content)
+    }
+
+    /// The last lines of a stored output, empty when it is not here.
+    #[must_use]
+    pub fn tail(&self, captured: &Captured) -> String {
+        super::measurer::tail(&self.path(&captured.sha256)).unwrap_or_default()
+    }
+
+    /// Drops what a run wrote: for runs of which nobody wants to see the output again.
+    pub fn forget(&self, sample: &Sample) {
+        let files = sample.files.iter().flatten();
+        for captured in [&sample.run.stdout, &sample.run.stderr].into_iter().chain(files) {
+            // Another run may have written the same and have been forgotten already.
+            let _ = fs::remove_file(self.path(&captured.sha256));
+        }
     }
 
     /// Moves a file of ours here, unless its content is here already.

@@ -25,6 +25,9 @@ pub struct Distribution {
     /// Σ values and what rounding lost of it (Neumaier).
     sum: f64,
     lost: f64,
+    /// Running mean and sum of squared deviations from it (Welford 1962).
+    running_mean: f64,
+    squares: f64,
     least: f64,
     greatest: f64,
     values: Values,
@@ -59,6 +62,9 @@ impl Distribution {
         (self.least, self.greatest) =
             if self.count == 0 { (value, value) } else { (self.least.min(value), self.greatest.max(value)) };
         self.count += 1;
+        let step = value - self.running_mean;
+        self.running_mean += step / self.count as f64;
+        self.squares += step * (value - self.running_mean);
         let sum = self.sum + value;
         self.lost +=
             if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
@@ -101,6 +107,12 @@ impl Distribution {
     pub fn mean(&self) -> Option<f64> {
         let mean = (self.sum + self.lost) / self.count as f64;
         (self.count > 0).then(|| mean.clamp(self.least, self.greatest))
+    }
+
+    /// Standard deviation (n − 1), by Welford's running sums; 0 for one value.
+    #[must_use]
+    pub fn stddev(&self) -> Option<f64> {
+        (self.count > 0).then(|| (self.squares / (self.count.max(2) - 1) as f64).sqrt())
     }
 
     #[must_use]

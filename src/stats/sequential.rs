@@ -109,6 +109,18 @@ impl Test {
         Status::Decided(self.close(Word::Inconclusive, stopped, evidence))
     }
 
+    /// The decision when no more pairs are to come, for a reason that this test does not know of.
+    #[must_use]
+    pub fn end(&self) -> Decision {
+        match self.status() {
+            Status::Decided(decision) => decision,
+            Status::Continue => {
+                let evidence = self.none.evidence(self.plan.question.side(Side::Below));
+                self.close(Word::Inconclusive, Stopped::Budget, evidence)
+            }
+        }
+    }
+
     /// Pairs beyond those made after which there will probably (in about 80 of 100 sessions of normal noise) be
     /// evidence enough for an effect of the plan's `min_effect`, or of the present estimate where that is larger; 0
     /// where there is enough, `None` where the noise is not known yet or an answer is out of reach. O(n log n).

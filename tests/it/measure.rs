@@ -32,6 +32,8 @@ fn arm(folder: &Path, line: &str) -> Arm {
         prepare: None,
         timeout: Duration::from_secs(30),
         files: Vec::new(),
+        cpus: Vec::new(),
+        metrics: Vec::new(),
     }
 }
 

@@ -34,6 +34,7 @@ impl Scene {
 
     fn request(&self, argv: &[&str]) -> RunRequest {
         RunRequest {
+            cpus: Vec::new(),
             argv: argv.iter().map(|&word| word.to_owned()).collect(),
             cwd: self.folder.path().to_owned(),
             env: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()), self.marker()],

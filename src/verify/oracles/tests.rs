@@ -42,7 +42,7 @@ impl Lab {
             stdout: self.captured(stdout),
             stderr: self.captured(b""),
         };
-        Sample { run, files: Vec::new() }
+        Sample { run, files: Vec::new(), custom: std::collections::BTreeMap::new() }
     }
 
     fn learn(&self, rule: OutputRule, runs: &[&str]) -> Result<Expectation, LearnError> {
