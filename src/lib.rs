@@ -13,6 +13,7 @@ pub mod report;
 pub mod spec;
 pub mod stats;
 pub mod sys;
+pub mod trial;
 pub mod verify;
 pub mod worklog;
 pub mod workspace;

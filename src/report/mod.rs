@@ -3,6 +3,7 @@
 //! **Invariant**: returns text and never prints; derives nothing that is not in the records it is given.
 
 pub mod journey;
+pub mod strip;
 pub mod table;
 pub mod tsv;
 pub mod words;

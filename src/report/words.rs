@@ -30,19 +30,51 @@ pub fn bytes(bytes: f64) -> String {
 
 /// A metric's value with its unit.
 #[must_use]
-pub fn value(metric: Metric, value: f64) -> String {
+pub fn value(metric: &Metric, value: f64) -> String {
     match metric {
-        Metric::Wall | Metric::Cpu => seconds(value),
-        Metric::PeakRss => bytes(value),
+        time if time.is_time() => seconds(value),
+        size if size.is_bytes() => bytes(value),
+        Metric::Energy => format!("{} J", three_digits(value)),
+        _ => count(value),
+    }
+}
+
+/// `1.23 G`, `45.6 k`, `789`, `0.12`.
+#[must_use]
+pub fn count(count: f64) -> String {
+    let (value, unit) = match count.abs() {
+        size if size >= 1e9 => (count / 1e9, " G"),
+        size if size >= 1e6 => (count / 1e6, " M"),
+        size if size >= 1e4 => (count / 1e3, " k"),
+        _ => (count, ""),
+    };
+    if unit.is_empty() && value.fract() == 0.0 {
+        return format!("{value:.0}");
+    }
+    format!("{}{unit}", three_digits(value))
+}
+
+/// `3 h`, `12 min`: a time span in milliseconds in its largest unit; a clock set back counts as now.
+#[must_use]
+pub fn span(ms: i64) -> String {
+    let s = ms.max(0) / 1000;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min", s / 60),
+        3600..172_800 => format!("{} h", s / 3600),
+        _ => format!("{} days", s / 86_400),
     }
 }
 
 /// `2.41x faster (2.30–2.52, 14 pairs)`; `1.08x slower (…)`.
 #[must_use]
-pub fn comparison(estimate: &Estimate, metric: Metric) -> String {
+pub fn comparison(estimate: &Estimate, metric: &Metric) -> String {
     let (better, worse) = match metric {
-        Metric::Wall | Metric::Cpu => ("faster", "slower"),
         Metric::PeakRss => ("less memory", "more memory"),
+        Metric::Energy => ("less energy", "more energy"),
+        Metric::Custom(_) => ("better", "worse"),
+        time if time.is_time() => ("faster", "slower"),
+        _ => ("fewer", "more"),
     };
     let speedup = estimate.speedup();
     let (factor, word) = if speedup >= 1.0 { (speedup, better) } else { (estimate.ratio, worse) };
@@ -95,8 +127,8 @@ mod tests {
     #[test]
     fn a_comparison_carries_an_interval_and_a_word() {
         let faster = estimate(&[-0.7; 12], 0.05, Question::Different, Noise::Unknown).unwrap();
-        assert_eq!(comparison(&faster, Metric::Wall), "2.01x faster (2.01–2.01, 12 pairs)");
+        assert_eq!(comparison(&faster, &Metric::Wall), "2.01x faster (2.01–2.01, 12 pairs)");
         let slower = estimate(&[0.1; 3], 0.05, Question::Different, Noise::Unknown).unwrap();
-        assert_eq!(comparison(&slower, Metric::Wall), "1.11x slower (no interval yet, 3 pairs)");
+        assert_eq!(comparison(&slower, &Metric::Wall), "1.11x slower (no interval yet, 3 pairs)");
     }
 }

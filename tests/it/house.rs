@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("machine", 2),
     ("diagnose", 3),
     ("verify", 3),
+    ("trial", 3),
     ("plan", 4),
     ("spec", 4),
     ("delegate", 4),

@@ -1,0 +1,159 @@
+//! What a reader should know before believing the numbers, and what to do about it.
+//!
+//! **Invariant**: words only; no verdict depends on them.
+
+use super::plan::Purpose;
+use super::report::StoppedBecause;
+use super::run::Trial;
+use crate::config::Metric;
+use crate::stats::decision::{Health, null_control, pairs_needed_at_least};
+
+/// Below this the start of a process is a large part of what is timed, seconds.
+const SHORT_S: f64 = 0.002;
+
+/// CPU time is worth switching to when it resolves effects so many times smaller.
+const RESOLVES_MORE: f64 = 2.0;
+
+/// Share of the wall time that a CPU-bound program on one core spends computing.
+const CPU_BOUND: f64 = 0.85;
+
+/// A first run so many times the median was cold.
+const COLD: f64 = 1.25;
+
+pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
+    let mut found = trial.facts.warnings();
+    found.extend(outputs(trial));
+    found.extend(control(trial));
+    found.extend(disturbed(trial));
+    found.extend(too_few(trial));
+    for (index, contender) in trial.plan.contenders.iter().enumerate() {
+        let tally = &trial.tallies[index];
+        let name = &contender.name;
+        let Some(wall) = tally.median(&Metric::Wall) else {
+            continue;
+        };
+        if wall < SHORT_S {
+            found.push(format!(
+                "{name} takes less than {:.0} ms, much of it starting a process: let one run do more work",
+                SHORT_S * 1e3
+            ));
+        }
+        if trial.plan.warmup == 0
+            && tally.runs >= 5
+            && tally.first_wall_s.is_some_and(|first| first > COLD * wall)
+        {
+            found.push(format!(
+                "the first run of {name} was much slower than the rest (cold caches): use --warmup 1, or --prepare \
+                 with a command that empties the caches if the cold start is what you want to know"
+            ));
+        }
+        if tally.with_survivors > 0 {
+            found.push(format!(
+                "{name} left processes running in {} of {} runs; they were killed, and the time until then counts",
+                tally.with_survivors, tally.runs
+            ));
+        }
+        if tally.cut_short > 0 {
+            found.push(format!(
+                "{} of {} runs of {name} were cut short, being {}x slower than the longest of {}: its own times are \
+                 too low (--no-race runs them to the end)",
+                tally.cut_short,
+                tally.runs,
+                trial.plan.race.unwrap_or(1.0),
+                trial.plan.contenders[0].name,
+            ));
+        }
+    }
+    found.extend(cpu_time(trial));
+    found
+}
+
+/// Two commands that print different things may not be doing the same work.
+fn outputs(trial: &Trial<'_>) -> Option<String> {
+    if !trial.plan.compares() {
+        return None;
+    }
+    let reference = &trial.tallies[0].outputs;
+    if reference.len() != 1 {
+        return None;
+    }
+    let differs =
+        trial.tallies.iter().skip(1).position(|tally| tally.runs > 0 && tally.outputs != *reference)?;
+    Some(format!(
+        "{} and {} print different things: make sure that they do the same work",
+        trial.plan.contenders[0].name,
+        trial.plan.contenders[differs + 1].name
+    ))
+}
+
+fn control(trial: &Trial<'_>) -> Option<String> {
+    let control = null_control(&trial.control, trial.plan.test().alpha);
+    (control.health == Health::Biased).then(|| {
+        format!(
+            "{} differs from itself in {} control pairs: whatever does that also spoils the comparison; look for state \
+             that one run leaves to the next (files, caches, a busy port)",
+            trial.plan.contenders[0].name, control.pairs
+        )
+    })
+}
+
+fn disturbed(trial: &Trial<'_>) -> Option<String> {
+    let (redone, kept) = (trial.redo.redone(), trial.redo.kept_disturbed());
+    match (redone, kept) {
+        (0, _) => None,
+        (_, 0) => Some(format!(
+            "{redone} round{} disturbed by other work on the machine, and run again",
+            if redone == 1 { " was" } else { "s were" }
+        )),
+        _ => Some(format!(
+            "{} of {} rounds were disturbed: the machine is busy, or the commands want more CPUs than there are; stop \
+             other programs, or try --metric cpu",
+            redone + kept,
+            redone + trial.rounds_done
+        )),
+    }
+}
+
+/// A plan that cannot answer says so instead of looking like a finding.
+fn too_few(trial: &Trial<'_>) -> Option<String> {
+    let Purpose::Compare { alpha, .. } = trial.plan.purpose else {
+        return None;
+    };
+    let least = pairs_needed_at_least(trial.plan.test().alpha);
+    let cut = trial.comparisons.iter().any(|compared| {
+        compared.primary.pairs() < least
+            && matches!(
+                compared.closed,
+                Some((_, StoppedBecause::Budget | StoppedBecause::Pairs | StoppedBecause::Futility))
+            )
+    });
+    cut.then(|| {
+        format!(
+            "{} pairs can rarely show anything at α = {alpha}: it takes about {least}; raise --budget or --runs",
+            trial.rounds_done
+        )
+    })
+}
+
+/// CPU time is far less noisy than wall time where the program does nothing but compute.
+fn cpu_time(trial: &Trial<'_>) -> Option<String> {
+    if trial.plan.primary.metric != Metric::Wall {
+        return None;
+    }
+    trial.comparisons.iter().find_map(|compared| {
+        let tally = &trial.tallies[compared.contender];
+        let share = tally.median(&Metric::Cpu)? / tally.median(&Metric::Wall)?;
+        let (wall, cpu) = (compared.primary.estimate(), compared.others.get(&Metric::Cpu)?.estimate());
+        let gain = wall.noise / cpu.noise;
+        (share > CPU_BOUND && cpu.noise > 0.0 && gain >= RESOLVES_MORE && wall.minimum_detectable.is_finite()).then(
+            || {
+                format!(
+                    "CPU time resolves effects {gain:.1}x smaller than wall time here ({:.1} % against {:.1} %), and \
+                     the command does little but compute: try --metric cpu",
+                    cpu.minimum_detectable * 100.0,
+                    wall.minimum_detectable * 100.0
+                )
+            },
+        )
+    })
+}

@@ -1,0 +1,321 @@
+//! Calibration: does perfup keep its promise on this machine, now? Whole trials of a program against itself, which must
+//! find nothing, and against itself made slower by a known amount, which they should find.
+//!
+//! Every trial is the one that `perfup measure` runs, with real processes on the machine as it is, or under the bundled
+//! noise generator. **Invariant**: nothing is simulated here.
+
+mod noise;
+mod store;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Contender, Failures, Hands, Objective, Plan, Purpose, Rounds, TrialError, run};
+use crate::config::{Better, CommandLine, Metric};
+use crate::measure::Arm;
+use crate::stats::decision::Word;
+use crate::stats::proportion;
+use crate::stats::rng;
+use crate::stats::summary::median;
+use crate::sys::signals;
+
+pub use noise::Noise;
+pub use store::Calibrations;
+
+/// Confidence of every interval of a rate.
+pub const CONFIDENCE: f64 = 0.95;
+
+/// How far the workload's size may be off before it is adjusted once more.
+const SIZE_TOLERANCE: f64 = 0.25;
+
+/// Runs that size the workload.
+const SIZING_RUNS: u64 = 7;
+
+/// What is to be calibrated.
+#[derive(Debug, Clone)]
+pub struct CalibrationPlan {
+    pub noise: Noise,
+    /// Trials of each kind: of no effect, and of each of `effects`.
+    pub sessions: u32,
+    /// Slow-downs to inject, as fractions.
+    pub effects: Vec<f64>,
+    pub metric: Metric,
+    pub alpha: f64,
+    pub min_effect: f64,
+    pub pairs_max: u32,
+    /// Wall time of one run of the workload.
+    pub run_time: Duration,
+    /// No further trial is begun after this time.
+    pub budget: Duration,
+    pub seed: u64,
+}
+
+/// What a calibration found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The machine's.
+    pub fingerprint: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: i64,
+    pub perfup: String,
+    pub noise: Noise,
+    pub metric: Metric,
+    pub alpha: f64,
+    pub min_effect: f64,
+    pub pairs_max: u32,
+    /// Median wall time of the workload, seconds.
+    pub run_s: f64,
+    /// The machine's load average over the last minute, at the start.
+    pub load_1min: Option<f64>,
+    /// The trials without an effect first.
+    pub rates: Vec<Rate>,
+    pub seed: u64,
+    /// The time budget or Ctrl-C ended it before all trials were run.
+    pub cut_short: bool,
+}
+
+/// How often trials of one kind gave which word.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rate {
+    /// The injected slow-down, as a fraction; 0 is a program against itself.
+    pub effect: f64,
+    pub sessions: u32,
+    pub faster: u32,
+    pub slower: u32,
+    pub equivalent: u32,
+    pub inconclusive: u32,
+    pub invalid: u32,
+    /// Trials with the right word: SLOWER, or neither FASTER nor SLOWER where there is no effect.
+    pub right: u32,
+    /// Trials with a word that is false: FASTER, and also SLOWER where there is no effect.
+    pub wrong: u32,
+    /// Clopper–Pearson interval of the share of `right`.
+    pub right_interval: (f64, f64),
+    pub wrong_interval: (f64, f64),
+    /// Pairs that a trial took.
+    pub pairs_median: Option<f64>,
+    #[serde(skip)]
+    pairs: Vec<f64>,
+}
+
+impl Rate {
+    fn new(effect: f64) -> Self {
+        Self {
+            effect,
+            sessions: 0,
+            faster: 0,
+            slower: 0,
+            equivalent: 0,
+            inconclusive: 0,
+            invalid: 0,
+            right: 0,
+            wrong: 0,
+            right_interval: (0.0, 1.0),
+            wrong_interval: (0.0, 1.0),
+            pairs_median: None,
+            pairs: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, word: Word, pairs: usize) {
+        self.sessions += 1;
+        let count = match word {
+            Word::Faster => &mut self.faster,
+            Word::Slower => &mut self.slower,
+            Word::Equivalent => &mut self.equivalent,
+            Word::Inconclusive => &mut self.inconclusive,
+            Word::Invalid => &mut self.invalid,
+        };
+        *count += 1;
+        self.pairs.push(pairs as f64);
+        let found = self.faster + self.slower;
+        (self.right, self.wrong) = match self.effect {
+            0.0 => (self.sessions - found, found),
+            _ => (self.slower, self.faster),
+        };
+        self.right_interval = proportion::interval(self.right.into(), self.sessions.into(), CONFIDENCE);
+        self.wrong_interval = proportion::interval(self.wrong.into(), self.sessions.into(), CONFIDENCE);
+        self.pairs_median = median(&self.pairs);
+    }
+}
+
+/// A calibration that could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    #[error("start the noise generator")]
+    Noise(#[source] io::Error),
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    #[error("not one trial of each kind was finished")]
+    NothingFinished,
+}
+
+/// Where a calibration stands, told between trials.
+#[derive(Debug, Clone)]
+pub struct CalibrationProgress {
+    pub done: u32,
+    pub of: u32,
+    pub elapsed: Duration,
+    pub rates: Vec<Rate>,
+}
+
+/// What perfup becomes when it is re-executed as workload or as noise; absent when it is not.
+#[must_use]
+pub fn re_executed() -> Option<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    let (role, what) = (arguments.next()?, arguments.next()?);
+    match role.as_str() {
+        workload::ARGUMENT => Some(workload::main(what.parse().ok()?)),
+        noise::ARGUMENT => Some(noise::main(Noise::named(&what)?)),
+        _ => None,
+    }
+}
+
+/// Runs the trials, each kind in turn, so that what a budget cuts short is still balanced.
+///
+/// `exe` is perfup itself.
+///
+/// # Errors
+/// [`CalibrationError`].
+pub fn calibrate(
+    plan: &CalibrationPlan,
+    exe: &Path,
+    hands: &mut Hands<'_>,
+    progress: &mut dyn FnMut(&CalibrationProgress),
+) -> Result<Calibration, CalibrationError> {
+    let facts = crate::machine::Facts::read().map_err(TrialError::from)?;
+    let _noise = noise::Generator::start(exe, plan.noise).map_err(CalibrationError::Noise)?;
+    let start = Instant::now();
+    let workload = size(plan, exe, hands)?;
+    let mut rates: Vec<Rate> =
+        std::iter::once(0.0).chain(plan.effects.iter().copied()).map(Rate::new).collect();
+    let of = plan.sessions * u32::try_from(rates.len()).unwrap_or(u32::MAX);
+    let mut done = 0;
+    'sessions: for session in 0..plan.sessions {
+        for (kind, rate) in rates.iter_mut().enumerate() {
+            if signals::interrupted() || start.elapsed() >= plan.budget {
+                break 'sessions;
+            }
+            let seed = rng::draw(plan.seed, kind as u64, session.into());
+            let trial = trial(plan, exe, &workload, rate.effect, seed);
+            let report = match run(&trial, hands) {
+                Ok(report) if report.interrupted => break 'sessions,
+                Err(TrialError::Interrupted) => break 'sessions,
+                other => other?,
+            };
+            for comparison in &report.comparisons {
+                rate.add(comparison.decision.word, comparison.pairs);
+            }
+            done += 1;
+        }
+        progress(&CalibrationProgress { done, of, elapsed: start.elapsed(), rates: rates.clone() });
+    }
+    if rates.iter().any(|rate| rate.sessions == 0) {
+        return Err(CalibrationError::NothingFinished);
+    }
+    Ok(Calibration {
+        fingerprint: facts.fingerprint(),
+        created_at: jiff::Timestamp::now().as_millisecond(),
+        perfup: env!("CARGO_PKG_VERSION").to_owned(),
+        noise: plan.noise,
+        metric: plan.metric.clone(),
+        alpha: plan.alpha,
+        min_effect: plan.min_effect,
+        pairs_max: plan.pairs_max,
+        run_s: workload.run_s,
+        load_1min: facts.load_1min,
+        rates,
+        seed: plan.seed,
+        cut_short: done < of,
+    })
+}
+
+/// The workload in its size for this machine.
+#[derive(Debug, Clone, Copy)]
+struct Workload {
+    units: u64,
+    /// Median wall time of a run, seconds.
+    run_s: f64,
+    /// Seconds that one unit takes.
+    unit_s: f64,
+}
+
+impl Workload {
+    /// Units of a run that takes longer by a fraction of the whole time: the start of the process does not grow.
+    fn slower_by(self, effect: f64) -> u64 {
+        self.units + (effect * self.run_s / self.unit_s).round() as u64
+    }
+}
+
+/// Finds how many units take about the wanted time here.
+fn size(plan: &CalibrationPlan, exe: &Path, hands: &Hands<'_>) -> Result<Workload, CalibrationError> {
+    let wanted = plan.run_time.as_secs_f64();
+    let timed = |units: u64| -> Result<f64, CalibrationError> {
+        let arm = contender(exe, units).arm;
+        let mut times = Vec::new();
+        for turn in 0..SIZING_RUNS {
+            let sample = hands.measurer.run(&arm, turn).map_err(TrialError::from)?;
+            hands.measurer.outputs().forget(&sample);
+            times.extend(sample.metric(&Metric::Wall));
+        }
+        Ok(median(&times).unwrap_or(wanted))
+    };
+    // Two sizes tell the start of the process from the work: time = start + units · each.
+    let (small, large) = (100_u64, 2_100);
+    let (fast, slow) = (timed(small)?, timed(large)?);
+    let each = ((slow - fast) / (large - small) as f64).max(1e-9);
+    let start = (fast - each * small as f64).max(0.0);
+    let mut units = (((wanted - start) / each).max(100.0)) as u64;
+    let mut taken = timed(units)?;
+    if (taken / wanted - 1.0).abs() > SIZE_TOLERANCE {
+        units = ((units as f64 * wanted / taken) as u64).max(100);
+        taken = timed(units)?;
+    }
+    Ok(Workload { units, run_s: taken, unit_s: each })
+}
+
+fn contender(exe: &Path, units: u64) -> Contender {
+    let words = [exe.to_string_lossy().into_owned(), workload::ARGUMENT.to_owned(), units.to_string()];
+    Contender {
+        name: format!("{units} units"),
+        arm: Arm {
+            command: CommandLine::Argv(words.to_vec()),
+            cwd: PathBuf::from("/"),
+            env: BTreeMap::new(),
+            stdin: None,
+            prepare: None,
+            timeout: Duration::from_secs(60),
+            files: Vec::new(),
+            cpus: Vec::new(),
+            metrics: Vec::new(),
+        },
+        setup: None,
+        cleanup: None,
+        parameters: BTreeMap::new(),
+    }
+}
+
+fn trial(plan: &CalibrationPlan, exe: &Path, workload: &Workload, effect: f64, seed: u64) -> Plan {
+    Plan {
+        contenders: vec![contender(exe, workload.units), contender(exe, workload.slower_by(effect))],
+        purpose: Purpose::Compare { alpha: plan.alpha, min_effect: plan.min_effect },
+        primary: Objective { metric: plan.metric.clone(), better: Better::Lower },
+        guards: Vec::new(),
+        rounds: Rounds::Needed { min: 0, max: plan.pairs_max },
+        budget: Duration::MAX,
+        warmup: 0,
+        control_every: 0,
+        race: None,
+        failures: Failures::Refused,
+        seed,
+        keep_samples: false,
+        even_if_identical: true,
+        scale: None,
+    }
+}

@@ -1,0 +1,234 @@
+//! A trial under way → its report.
+
+use super::error::TrialError;
+use super::plan::{Objective, Purpose};
+use super::report::{
+    ArmReport, ComparisonReport, Effect, GuardReport, GuardWord, Histogram, Machine, MetricReport, Report,
+    Scaling, StoppedBecause, verdict,
+};
+use super::run::Trial;
+use super::tally::{Compared, Tally};
+use crate::config::{Better, Metric};
+use crate::stats::decision::{Decision, Word, null_control};
+use crate::stats::distribution::Distribution;
+use crate::stats::effect::Estimate;
+use crate::stats::scaling::fit;
+use crate::stats::sequential::Test;
+
+/// Bins of a histogram, each a column: a strip leaves room for a name and the numbers in 80 columns.
+const BINS: usize = 24;
+
+/// Two-sided 5 % of the standard normal.
+const Z: f64 = 1.96;
+
+/// Fields of an arm's report, which no metric of a program may take the place of.
+const RESERVED: &[&str] = &["name", "command", "parameters", "runs"];
+
+pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
+    let plan = trial.plan;
+    let primary = &plan.primary.metric;
+    let measured = trial.rounds_done > 0;
+    for (contender, tally) in plan.contenders.iter().zip(&trial.tallies) {
+        if tally.runs > 0 && !tally.metrics.contains_key(primary) {
+            return Err(TrialError::NoValue {
+                name: contender.name.clone(),
+                metric: primary.id().to_owned(),
+                reason: None,
+            });
+        }
+    }
+    if !measured && trial.comparisons.iter().all(|compared| compared.primary.pairs() > 0) {
+        return Err(TrialError::Interrupted);
+    }
+    let control = (!trial.control.is_empty()).then(|| null_control(&trial.control, plan.test().alpha));
+    let comparisons = trial
+        .comparisons
+        .iter()
+        .filter_map(|compared| {
+            let (decision, why) = compared.closed?;
+            let decision = match &control {
+                Some(control) => decision.checked_against(control),
+                None => decision,
+            };
+            Some(comparison(&trial, compared, decision, why))
+        })
+        .collect();
+    let (alpha, min_effect) = match plan.purpose {
+        Purpose::Compare { alpha, min_effect } => (Some(alpha), Some(min_effect)),
+        Purpose::Describe { .. } => (None, None),
+    };
+    Ok(Report {
+        comparisons,
+        metric: primary.key().to_string(),
+        primary: primary.clone(),
+        alpha,
+        min_effect,
+        seed: plan.seed,
+        rounds: trial.rounds_done,
+        rounds_redone: trial.redo.redone(),
+        elapsed_s: trial.elapsed.as_secs_f64(),
+        control,
+        machine: Machine { fingerprint: trial.facts.fingerprint(), facts: trial.facts.clone() },
+        interrupted: trial.interrupted,
+        arms: arms(&trial),
+        scaling: plan.scale.as_deref().and_then(|parameter| scaling(&trial, parameter)),
+        calibration: None,
+        warnings: trial.warnings,
+    })
+}
+
+/// How the primary metric grows with the parameter.
+fn scaling(trial: &Trial<'_>, parameter: &str) -> Option<Scaling> {
+    let arms = trial.plan.contenders.iter().zip(&trial.tallies);
+    let points: Vec<(f64, f64)> = arms
+        .filter_map(|(contender, tally)| {
+            let size = contender.parameters.get(parameter)?.parse().ok()?;
+            Some((size, tally.median(&trial.plan.primary.metric)?))
+        })
+        .collect();
+    let (fit, words) = match fit(&points) {
+        Ok(fit) => {
+            let words = fit.to_string();
+            (Some(fit), words)
+        }
+        Err(why) => (None, why.to_string()),
+    };
+    Some(Scaling { parameter: parameter.to_owned(), points, fit, words })
+}
+
+fn arms(trial: &Trial<'_>) -> Vec<ArmReport> {
+    let contenders = trial.plan.contenders.iter().zip(&trial.tallies);
+    contenders
+        .map(|(contender, tally)| ArmReport {
+            name: contender.name.clone(),
+            command: contender.arm.command.to_string(),
+            parameters: contender.parameters.clone(),
+            runs: tally.runs,
+            metrics: tally
+                .metrics
+                .iter()
+                .filter_map(|(metric, values)| {
+                    let shared = extent(&trial.tallies, metric);
+                    Some((field(metric), metric_report(metric, values, tally, shared)?))
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// The metric's key, out of the way of an arm's own fields.
+fn field(metric: &Metric) -> String {
+    let key = metric.key();
+    if RESERVED.contains(&&*key) { format!("metric_{key}") } else { key.to_string() }
+}
+
+/// Smallest and largest value of a metric over all arms: one axis for all histograms.
+fn extent(tallies: &[Tally], metric: &Metric) -> (f64, f64) {
+    let all = || tallies.iter().filter_map(|tally| tally.metrics.get(metric));
+    let low = all().filter_map(Distribution::min).fold(f64::INFINITY, f64::min);
+    let high = all().filter_map(Distribution::max).fold(f64::NEG_INFINITY, f64::max);
+    (low, high)
+}
+
+fn metric_report(
+    metric: &Metric,
+    values: &Distribution,
+    tally: &Tally,
+    (low, high): (f64, f64),
+) -> Option<MetricReport> {
+    Some(MetricReport {
+        median: values.median()?,
+        mean: values.mean()?,
+        min: values.min()?,
+        max: values.max()?,
+        mad: values.mad()?,
+        stddev: values.stddev()?,
+        median_interval: median_interval(values)?,
+        samples: tally.samples.get(metric).cloned(),
+        histogram: Histogram { low, high, counts: values.histogram(low, high, BINS) },
+    })
+}
+
+/// The order statistics around the median that leave out 5 %, by the normal approximation to the binomial.
+fn median_interval(values: &Distribution) -> Option<(f64, f64)> {
+    let half = Z / (2.0 * (values.count() as f64).sqrt());
+    Some((values.quantile((0.5 - half).max(0.0))?, values.quantile((0.5 + half).min(1.0))?))
+}
+
+/// Half the width of the median's interval as a fraction of the median; infinite without values.
+pub(super) fn half_width(values: &Distribution) -> f64 {
+    let known = values.median().filter(|&median| median > 0.0).zip(median_interval(values));
+    known.map_or(f64::INFINITY, |(median, (low, high))| (high - low) / 2.0 / median)
+}
+
+fn comparison(
+    trial: &Trial<'_>,
+    compared: &Compared,
+    decision: Decision,
+    stopped_because: StoppedBecause,
+) -> ComparisonReport {
+    let plan = trial.plan;
+    let estimate = &decision.estimate;
+    let (effect, interval) = of_values(estimate, plan.primary.better);
+    let settled = matches!(decision.word, Word::Faster | Word::Slower | Word::Equivalent);
+    ComparisonReport {
+        arm: compared.contender,
+        against: 0,
+        metric: plan.primary.metric.key().to_string(),
+        effect,
+        interval,
+        confidence: estimate.confidence,
+        evidence: decision.e_value_ln.exp().min(f64::MAX),
+        evidence_needed: decision.threshold_ln.exp().min(f64::MAX),
+        verdict: verdict(decision.word),
+        mde: Some(estimate.minimum_detectable).filter(|mde| mde.is_finite()),
+        noise: estimate.noise,
+        pairs: compared.primary.pairs(),
+        stopped_because,
+        pairs_still_needed: compared.primary.pairs_still_needed().filter(|_| !settled),
+        guards: plan.guards.iter().filter_map(|guard| guard_report(guard, compared)).collect(),
+        others: compared
+            .others
+            .iter()
+            .map(|(metric, test)| {
+                let estimate = test.estimate();
+                let (effect, interval) = of_values(&estimate, Better::Lower);
+                let noise = estimate.noise;
+                (
+                    metric.key().to_string(),
+                    Effect { effect, interval, noise, metric: metric.clone(), estimate },
+                )
+            })
+            .collect(),
+        decision,
+    }
+}
+
+/// The change of the value itself and its bounds, as fractions.
+fn of_values(estimate: &Estimate, better: Better) -> (f64, (Option<f64>, Option<f64>)) {
+    let (ratio, low, high) = match better {
+        Better::Lower => (estimate.ratio, estimate.low, estimate.high),
+        Better::Higher => (1.0 / estimate.ratio, 1.0 / estimate.high, 1.0 / estimate.low),
+    };
+    (ratio - 1.0, (Some(low - 1.0).filter(|_| low > 0.0), Some(high - 1.0).filter(|_| high.is_finite())))
+}
+
+fn guard_report(guard: &super::Guard, compared: &Compared) -> Option<GuardReport> {
+    let Objective { metric, better } = &guard.objective;
+    let estimate = compared.others.get(metric).map(Test::estimate)?;
+    // `others` holds plain ratios of values; only what counts as worse depends on the guard.
+    let (effect, interval) = of_values(&estimate, Better::Lower);
+    let limit = 1.0 + guard.worse_max;
+    let (worse_least, worse_most) = match better {
+        Better::Lower => (estimate.low, estimate.high),
+        Better::Higher => (1.0 / estimate.high, 1.0 / estimate.low),
+    };
+    let word = if worse_least > limit {
+        GuardWord::Violated
+    } else if worse_most <= limit {
+        GuardWord::Held
+    } else {
+        GuardWord::Open
+    };
+    Some(GuardReport { metric: metric.key().to_string(), worse_max: guard.worse_max, word, effect, interval })
+}

@@ -1,0 +1,146 @@
+//! What is asked of a trial, fixed before the first run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::config::{Better, CommandLine, Metric};
+use crate::measure::Arm;
+use crate::stats::decision::{Noise, Question, TestPlan};
+use crate::sys::wire::RunEnd;
+
+/// One command of a trial.
+#[derive(Debug, Clone)]
+pub struct Contender {
+    /// What people call it; the command itself by default.
+    pub name: String,
+    pub arm: Arm,
+    /// Run once before the contender's first run, untimed.
+    pub setup: Option<CommandLine>,
+    /// Run once after its last run, also when the trial fails.
+    pub cleanup: Option<CommandLine>,
+    /// The parameters that made this command from a template.
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// The number that decides, and which way is better.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objective {
+    pub metric: Metric,
+    pub better: Better,
+}
+
+/// A metric that must not get worse by more than a fraction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guard {
+    pub objective: Objective,
+    /// 0.05 lets it be 5 % worse.
+    pub worse_max: f64,
+}
+
+/// How many rounds are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rounds {
+    /// Exactly so many, whatever they show.
+    Fixed(u32),
+    /// As many as the question needs, within these bounds.
+    Needed { min: u32, max: u32 },
+}
+
+impl Rounds {
+    pub(super) fn min(self) -> u32 {
+        match self {
+            Self::Fixed(rounds) => rounds,
+            Self::Needed { min, .. } => min,
+        }
+    }
+
+    pub(super) fn max(self) -> u32 {
+        match self {
+            Self::Fixed(rounds) => rounds,
+            Self::Needed { max, .. } => max,
+        }
+    }
+}
+
+/// What the trial is for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Purpose {
+    /// How does each contender compare with the first? `alpha` is the probability of any wrong word in the whole
+    /// trial, `min_effect` the smallest fraction worth telling.
+    Compare { alpha: f64, min_effect: f64 },
+    /// What does each contender take? Ends once the interval of every median is within ± `precision` (a fraction).
+    Describe { precision: f64 },
+}
+
+/// Which ends of a program count as a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failures {
+    /// Only exit code 0.
+    Refused,
+    /// Any exit code and any signal, but no time-out.
+    Ignored,
+    /// Exit code 0 and these.
+    Codes(Vec<i32>),
+}
+
+impl Failures {
+    pub(super) fn allow(&self, end: RunEnd) -> bool {
+        match (self, end) {
+            (_, RunEnd::Exited(0)) => true,
+            (Self::Ignored, RunEnd::Exited(_) | RunEnd::Signaled(_)) => true,
+            (Self::Codes(codes), RunEnd::Exited(code)) => codes.contains(&code),
+            _ => false,
+        }
+    }
+}
+
+/// A trial, as it is to be run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The first one is the reference; never empty.
+    pub contenders: Vec<Contender>,
+    pub purpose: Purpose,
+    pub primary: Objective,
+    pub guards: Vec<Guard>,
+    pub rounds: Rounds,
+    /// Wall time after which no further round is begun.
+    pub budget: Duration,
+    /// Uncounted runs of each contender before the first round.
+    pub warmup: u32,
+    /// The reference is run against itself in every so manieth round; 0 for never.
+    pub control_every: u32,
+    /// A run is ended once it takes so many times the longest run of the reference; absent for never.
+    pub race: Option<f64>,
+    pub failures: Failures,
+    pub seed: u64,
+    /// Keep every single value for the report; memory grows with the runs.
+    pub keep_samples: bool,
+    /// The parameter over which the growth of the metric is fitted.
+    pub scale: Option<String>,
+    /// Compare programs also when they are byte for byte the same.
+    pub even_if_identical: bool,
+}
+
+impl Plan {
+    /// The test that each comparison gets. Several comparisons share α equally (Bonferroni), which holds however they
+    /// depend on each other and whichever of them is looked at first.
+    pub(super) fn test(&self) -> TestPlan {
+        let comparisons = self.contenders.len().saturating_sub(1).max(1);
+        let (alpha, min_effect) = match self.purpose {
+            Purpose::Compare { alpha, min_effect } => (alpha, min_effect),
+            Purpose::Describe { .. } => (0.05, 0.0),
+        };
+        TestPlan {
+            alpha: alpha / comparisons as f64,
+            pairs_min: self.rounds.min() as usize,
+            pairs_max: self.rounds.max() as usize,
+            min_effect,
+            noise: Noise::Learned,
+            question: Question::Different,
+        }
+    }
+
+    pub(super) fn compares(&self) -> bool {
+        matches!(self.purpose, Purpose::Compare { .. }) && self.contenders.len() > 1
+    }
+}

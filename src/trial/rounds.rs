@@ -1,0 +1,102 @@
+//! One round: every contender in question once, in random order.
+
+use super::error::TrialError;
+use super::order;
+use super::run::{Hands, Trial};
+use crate::config::Metric;
+use crate::measure::{Disturbance, Sample};
+use crate::sys::wire::RunEnd;
+
+/// All runs of a round.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub runs: Vec<Run>,
+    /// The reference's second run.
+    pub control: Option<Sample>,
+}
+
+/// One contender's run within a round.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub contender: usize,
+    pub slot: u32,
+    pub sample: Sample,
+    /// It was ended at the race's cut-off.
+    pub cut_short: bool,
+}
+
+impl Round {
+    /// Runs the `drawn`-th round; rounds that are thrown away count here.
+    pub fn run(trial: &Trial<'_>, drawn: u32, hands: &Hands<'_>) -> Result<Self, TrialError> {
+        let mut contenders = trial.in_question();
+        let every = trial.plan.control_every;
+        let controlled = every > 0 && drawn % every == every - 1;
+        if controlled {
+            contenders.push(0);
+        }
+        let control_index = controlled.then(|| contenders.len() - 1);
+        let mut round = Self { runs: Vec::with_capacity(contenders.len()), control: None };
+        let order = order::of_round(trial.plan.seed, drawn, contenders.len());
+        for (slot, index) in order.into_iter().enumerate() {
+            let contender = contenders[index];
+            let when = format!("round {}", trial.rounds_done + 1);
+            let (sample, cut_short) = one_run(trial, contender, drawn, slot, &when, hands)?;
+            if Some(index) == control_index {
+                round.control = Some(sample);
+            } else {
+                let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+                round.runs.push(Run { contender, slot, sample, cut_short });
+            }
+        }
+        Ok(round)
+    }
+
+    pub fn of(&self, contender: usize) -> Option<&Run> {
+        self.runs.iter().find(|run| run.contender == contender)
+    }
+
+    /// What else went on during the round, whoever was running.
+    pub fn disturbance(&self) -> Disturbance {
+        Disturbance::of(
+            self.runs.iter().map(|run| &run.sample).chain(&self.control).map(|sample| &sample.run),
+        )
+    }
+}
+
+/// Runs a contender once; says whether it was cut short.
+pub(super) fn one_run(
+    trial: &Trial<'_>,
+    contender: usize,
+    round: u32,
+    slot: usize,
+    when: &str,
+    hands: &Hands<'_>,
+) -> Result<(Sample, bool), TrialError> {
+    let plan = trial.plan;
+    let asked = &plan.contenders[contender];
+    let longest_s = trial.tallies[0].longest_wall_s;
+    // Only a time can be cut short and still be known to be the larger one.
+    let cut_off = plan
+        .race
+        .filter(|_| contender > 0 && longest_s > 0.0 && plan.primary.metric == Metric::Wall)
+        .map(|factor| std::time::Duration::from_secs_f64(factor * longest_s))
+        .filter(|&cut_off| cut_off < asked.arm.timeout);
+    let noise = order::noise(plan.seed, round, slot);
+    let sample = match cut_off {
+        None => hands.measurer.run(&asked.arm, noise)?,
+        Some(timeout) => hands.measurer.run(&crate::measure::Arm { timeout, ..asked.arm.clone() }, noise)?,
+    };
+    let cut_short = cut_off.is_some() && sample.run.end == RunEnd::TimedOut;
+    if !cut_short && !plan.failures.allow(sample.run.end) {
+        let captured = if sample.run.stderr.bytes > 0 { &sample.run.stderr } else { &sample.run.stdout };
+        let tail = hands.measurer.outputs().tail(captured);
+        return Err(TrialError::Failed {
+            name: asked.name.clone(),
+            end: sample.run.end,
+            when: when.to_owned(),
+            tail,
+        });
+    }
+    hands.measurer.outputs().forget(&sample);
+    Ok((sample, cut_short))
+}

@@ -1,0 +1,303 @@
+//! The loop of a trial: set up, warm up, round after round until every question is answered, clean up.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::error::TrialError;
+use super::plan::{Contender, Plan, Purpose};
+use super::report::{Report, StoppedBecause};
+use super::rounds::Round;
+use super::tally::{Compared, Tally};
+use super::{advice, conclude, rounds};
+use crate::machine::{Facts, MeasureLock};
+use crate::measure::{Identity, MeasureError, Measurer, Redo, identity};
+use crate::stats::decision::{Decision, Word};
+use crate::stats::effect::Estimate;
+use crate::sys::signals;
+
+/// Control values that are kept: more show nothing new.
+const CONTROL_VALUES_MAX: usize = 10_000;
+
+/// What a trial works with.
+pub struct Hands<'a> {
+    pub measurer: &'a Measurer,
+    /// Locked for every round, so that two perfups do not time each other; absent for no lock.
+    pub measure_lock: Option<&'a Path>,
+    /// The user's whole environment, for set-up and clean-up commands.
+    pub environment: &'a [(String, String)],
+    pub progress: &'a mut dyn FnMut(&Progress),
+}
+
+/// Where a trial stands, told between rounds.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// Something untimed is being done.
+    Working(String),
+    Round {
+        done: u32,
+        max: u32,
+        elapsed: Duration,
+        budget: Duration,
+        /// Median of the reference's primary metric.
+        median: Option<f64>,
+        /// The first comparison that is still open.
+        open: Option<(String, Estimate)>,
+    },
+}
+
+/// Runs a trial to its report. Ctrl-C after the first whole round gives a report of what there is.
+///
+/// # Errors
+/// [`TrialError`]: a contender fails, a command is missing, or nothing was measured.
+pub fn run(plan: &Plan, hands: &mut Hands<'_>) -> Result<Report, TrialError> {
+    let mut trial = Trial::new(plan, Facts::read()?);
+    let mut begun = Vec::new();
+    let measured = plan
+        .contenders
+        .iter()
+        .try_for_each(|contender| {
+            begun.push(contender);
+            trial.task("set-up", contender, contender.setup.as_ref(), hands)
+        })
+        .and_then(|()| trial.measure(hands));
+    // Also after a failure, and for each of them; the first thing that went wrong is what is told.
+    let cleaned = begun
+        .into_iter()
+        .map(|contender| trial.task("clean-up", contender, contender.cleanup.as_ref(), hands))
+        .fold(Ok(()), Result::and);
+    measured?;
+    cleaned?;
+    trial.report()
+}
+
+/// A trial under way.
+pub(super) struct Trial<'a> {
+    pub plan: &'a Plan,
+    pub tallies: Vec<Tally>,
+    pub comparisons: Vec<Compared>,
+    /// Log ratios of the reference against itself.
+    pub control: Vec<f64>,
+    pub redo: Redo,
+    pub rounds_done: u32,
+    pub interrupted: bool,
+    pub elapsed: Duration,
+    pub warnings: Vec<String>,
+    /// Read before the first run.
+    pub facts: Facts,
+    /// Contenders that are not run, see [`Self::warm_up`].
+    pub left_out: Vec<bool>,
+}
+
+impl<'a> Trial<'a> {
+    fn new(plan: &'a Plan, facts: Facts) -> Self {
+        let others = if plan.compares() { 1..plan.contenders.len() } else { 0..0 };
+        Self {
+            plan,
+            tallies: plan.contenders.iter().map(|_| Tally::default()).collect(),
+            comparisons: others.map(|contender| Compared::new(contender, plan)).collect(),
+            control: Vec::new(),
+            redo: Redo::default(),
+            rounds_done: 0,
+            interrupted: false,
+            elapsed: Duration::ZERO,
+            warnings: Vec::new(),
+            facts,
+            left_out: vec![false; plan.contenders.len()],
+        }
+    }
+
+    fn task(
+        &self,
+        what: &'static str,
+        contender: &Contender,
+        command: Option<&crate::config::CommandLine>,
+        hands: &mut Hands<'_>,
+    ) -> Result<(), TrialError> {
+        let Some(command) = command else {
+            return Ok(());
+        };
+        (hands.progress)(&Progress::Working(format!("{what}: {command}")));
+        let arm = &contender.arm;
+        let outcome = hands.measurer.around(command, &arm.cwd, hands.environment, arm.timeout)?;
+        if outcome.is_success() {
+            return Ok(());
+        }
+        Err(TrialError::Task {
+            what,
+            name: contender.name.clone(),
+            command: command.to_string(),
+            end: outcome.end,
+            tail: outcome.tail,
+        })
+    }
+
+    fn measure(&mut self, hands: &mut Hands<'_>) -> Result<(), TrialError> {
+        self.spot_identical_programs()?;
+        if !self.plan.compares() || self.has_open_question() {
+            let start = Instant::now();
+            let ended = self.warm_up(start, hands).and_then(|()| self.rounds(start, hands));
+            self.elapsed = start.elapsed();
+            self.survive_interruption(ended)?;
+        }
+        self.close_all();
+        Ok(())
+    }
+
+    /// Answers at once what needs no measuring.
+    fn spot_identical_programs(&mut self) -> Result<(), TrialError> {
+        if self.plan.even_if_identical {
+            return Ok(());
+        }
+        let reference = &self.plan.contenders[0];
+        for compared in &mut self.comparisons {
+            let contender = &self.plan.contenders[compared.contender];
+            let same_around = reference.setup == contender.setup
+                && reference.cleanup == contender.cleanup
+                && reference.arm.prepare == contender.arm.prepare;
+            if same_around && let Identity::SameProgram = identity(&reference.arm, &contender.arm)? {
+                let decision = compared.primary.end();
+                let same = Decision { word: Word::Equivalent, ..decision };
+                compared.closed = Some((same, StoppedBecause::IdenticalPrograms));
+            }
+        }
+        Ok(())
+    }
+
+    fn has_open_question(&self) -> bool {
+        self.comparisons.iter().any(|compared| compared.closed.is_none())
+    }
+
+    /// The contenders of the next round; the reference is one as long as any other is.
+    pub fn in_question(&self) -> Vec<usize> {
+        if self.plan.compares() {
+            let open = self.comparisons.iter().filter(|compared| compared.closed.is_none());
+            return std::iter::once(0).chain(open.map(|compared| compared.contender)).collect();
+        }
+        (0..self.plan.contenders.len()).filter(|&index| !self.left_out[index]).collect()
+    }
+
+    /// Uncounted runs, which also show what does not work before any time is spent on measuring.
+    fn warm_up(&mut self, start: Instant, hands: &mut Hands<'_>) -> Result<(), TrialError> {
+        for index in self.in_question() {
+            let name = &self.plan.contenders[index].name;
+            // Contenders that are only described may be one program on ever larger inputs.
+            let over = !self.plan.compares() && index > 0 && start.elapsed() > self.plan.budget / 2;
+            if over {
+                self.left_out[index] = true;
+                self.warnings
+                    .push(format!("{name} was left out: half of the time budget was spent before it"));
+                continue;
+            }
+            for turn in 0..self.plan.warmup {
+                (hands.progress)(&Progress::Working(format!("warming up: {name}")));
+                let round = u32::MAX - turn;
+                rounds::one_run(self, index, round, 0, "warm-up", hands)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rounds(&mut self, start: Instant, hands: &mut Hands<'_>) -> Result<(), TrialError> {
+        let max = self.plan.rounds.max();
+        let mut drawn = 0;
+        while self.rounds_done < max && !self.is_answered() {
+            if self.rounds_done > 0 && start.elapsed() >= self.plan.budget {
+                break;
+            }
+            let round = {
+                let _alone =
+                    hands.measure_lock.map(|path| MeasureLock::acquire(path, &mut |_| {})).transpose()?;
+                Round::run(self, drawn, hands)?
+            };
+            drawn += 1;
+            if self.redo.wants(&round.disturbance(), self.rounds_done) {
+                continue;
+            }
+            self.take(&round);
+            (hands.progress)(&self.progress(start));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, round: &Round) {
+        let number = self.rounds_done;
+        self.rounds_done += 1;
+        for run in &round.runs {
+            let tally = &mut self.tallies[run.contender];
+            tally.cut_short += u64::from(run.cut_short);
+            tally.add(number, run.slot, &run.sample, self.plan.keep_samples);
+        }
+        let Some(reference) = round.of(0) else {
+            return;
+        };
+        if let Some(control) = &round.control
+            && self.control.len() < CONTROL_VALUES_MAX
+        {
+            let values = [&reference.sample, control].map(|sample| sample.metric(&self.plan.primary.metric));
+            if let [Some(a), Some(b)] = values {
+                self.control.push(super::tally::log_ratio(&self.plan.primary, a, b));
+            }
+        }
+        for compared in self.comparisons.iter_mut().filter(|compared| compared.closed.is_none()) {
+            if let Some(run) = round.of(compared.contender) {
+                compared.add(&reference.sample, &run.sample, self.plan);
+            }
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        let Purpose::Describe { precision } = self.plan.purpose else {
+            return !self.has_open_question();
+        };
+        self.rounds_done >= self.plan.rounds.min()
+            && self.in_question().into_iter().all(|index| {
+                let distribution = self.tallies[index].metrics.get(&self.plan.primary.metric);
+                distribution.is_some_and(|values| conclude::half_width(values) <= precision)
+            })
+    }
+
+    fn progress(&self, start: Instant) -> Progress {
+        let open = self.comparisons.iter().find(|compared| compared.closed.is_none());
+        Progress::Round {
+            done: self.rounds_done,
+            max: self.plan.rounds.max(),
+            elapsed: start.elapsed(),
+            budget: self.plan.budget,
+            median: self.tallies[0].median(&self.plan.primary.metric),
+            open: open.map(|compared| {
+                (self.plan.contenders[compared.contender].name.clone(), compared.primary.estimate())
+            }),
+        }
+    }
+
+    /// What was measured before Ctrl-C is not lost.
+    fn survive_interruption(&mut self, ended: Result<(), TrialError>) -> Result<(), TrialError> {
+        match ended {
+            Err(TrialError::Measure(MeasureError::Interrupted) | TrialError::Interrupted)
+                if self.rounds_done > 0 =>
+            {
+                self.interrupted = true;
+                Ok(())
+            }
+            Err(TrialError::Measure(MeasureError::Interrupted)) => Err(TrialError::Interrupted),
+            other => other,
+        }
+    }
+
+    fn close_all(&mut self) {
+        let why = if self.interrupted || signals::interrupted() {
+            StoppedBecause::Interrupted
+        } else {
+            StoppedBecause::Budget
+        };
+        for compared in self.comparisons.iter_mut().filter(|compared| compared.closed.is_none()) {
+            compared.closed = Some((compared.primary.end(), why));
+        }
+    }
+
+    fn report(mut self) -> Result<Report, TrialError> {
+        let advice = advice::advice(&self);
+        self.warnings.extend(advice);
+        conclude::report(self)
+    }
+}
