@@ -1,4 +1,5 @@
-//! `perfup`: hands over to the command line, or becomes the tiny runner of one measured program.
+//! `perfup`: hands over to the command line, or becomes the tiny runner of one measured program,
+//! or a program of known size or noise for a calibration.
 
 use std::process::ExitCode;
 
@@ -7,5 +8,5 @@ fn main() -> ExitCode {
     if perfup::sys::runner::is_asked_for() {
         return perfup::sys::runner::main();
     }
-    perfup::cli::main()
+    perfup::trial::calibrate::re_executed().unwrap_or_else(perfup::cli::main)
 }

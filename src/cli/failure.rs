@@ -5,9 +5,12 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use super::terminal::{BAD, HINT, Terminal, paint};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Metric};
 use crate::experiment::ExperimentError;
 use crate::measure::MeasureError;
+use crate::sys::wire::RunEnd;
+use crate::trial::TrialError;
+use crate::trial::calibrate::CalibrationError;
 use crate::verify::LearnError;
 use crate::worklog::WorklogError;
 use crate::workspace::WorkspaceError;
@@ -19,6 +22,10 @@ pub(super) enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
+    #[error(transparent)]
+    Trial(#[from] TrialError),
+    #[error(transparent)]
+    Calibration(CalibrationError),
     #[error(transparent)]
     Worklog(#[from] WorklogError),
     #[error("cannot {operation}")]
@@ -34,14 +41,31 @@ pub(super) enum Failure {
 }
 
 /// Codes of the manual.
+pub(super) const REGRESSION: u8 = 1;
 const USAGE: u8 = 2;
+pub(super) const INCONCLUSIVE: u8 = 3;
 const WRONG_OUTPUT: u8 = 4;
-const INVALID: u8 = 5;
-const INTERRUPTED: u8 = 130;
+pub(super) const INVALID: u8 = 5;
+pub(super) const INTERRUPTED: u8 = 130;
 
 impl From<WorkspaceError> for Failure {
     fn from(error: WorkspaceError) -> Self {
         Self::Experiment(error.into())
+    }
+}
+
+impl From<MeasureError> for Failure {
+    fn from(error: MeasureError) -> Self {
+        Self::Trial(error.into())
+    }
+}
+
+impl From<CalibrationError> for Failure {
+    fn from(error: CalibrationError) -> Self {
+        match error {
+            CalibrationError::Trial(error) => Self::Trial(error),
+            other => Self::Calibration(other),
+        }
     }
 }
 
@@ -90,7 +114,12 @@ impl Failure {
             Self::Experiment(ExperimentError::Unlearnable(LearnError::BaseFails { stderr, .. })) => {
                 Some(stderr)
             }
-            Self::Experiment(ExperimentError::Measure(MeasureError::Prepare { tail, .. })) => Some(tail),
+            Self::Experiment(ExperimentError::Measure(MeasureError::Prepare { tail, .. }))
+            | Self::Trial(
+                TrialError::Measure(MeasureError::Prepare { tail, .. })
+                | TrialError::Failed { tail, .. }
+                | TrialError::Task { tail, .. },
+            ) => Some(tail),
             _ => None,
         }
     }
@@ -98,7 +127,10 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Usage { .. } | Self::Io { .. } => USAGE,
-            Self::Worklog(_) | Self::Json(_) => INVALID,
+            Self::Worklog(_) | Self::Json(_) | Self::Calibration(_) => INVALID,
+            Self::Trial(TrialError::Interrupted) => INTERRUPTED,
+            Self::Trial(TrialError::Measure(error)) => measure_code(error),
+            Self::Trial(_) => INVALID,
             Self::Experiment(error) => experiment_code(error),
         }
     }
@@ -109,7 +141,11 @@ impl Failure {
             Self::Usage { hint, .. } => hint.clone(),
             Self::Worklog(error) => worklog_hint(error),
             Self::Experiment(error) => experiment_hint(error),
-            Self::Io { .. } | Self::Json(_) => None,
+            Self::Trial(error) => trial_hint(error),
+            Self::Calibration(CalibrationError::NothingFinished) => {
+                Some("give it more time with --budget, or ask for shorter runs with --run-time".to_owned())
+            }
+            Self::Calibration(_) | Self::Io { .. } | Self::Json(_) => None,
         }
     }
 }
@@ -119,7 +155,8 @@ const TAIL_LINES: usize = 15;
 
 fn experiment_code(error: &ExperimentError) -> u8 {
     match error {
-        ExperimentError::Interrupted | ExperimentError::Measure(MeasureError::Interrupted) => INTERRUPTED,
+        ExperimentError::Interrupted => INTERRUPTED,
+        ExperimentError::Measure(error) => measure_code(error),
         ExperimentError::Workspace(WorkspaceError::NoSpace { .. }) => INVALID,
         ExperimentError::Io { source, .. } if is_refused(source) => USAGE,
         ExperimentError::Workspace(_)
@@ -127,13 +164,40 @@ fn experiment_code(error: &ExperimentError) -> u8 {
         | ExperimentError::Protect(_)
         | ExperimentError::Busy { .. }
         | ExperimentError::NoSuchSession { .. }
-        | ExperimentError::NothingToResume
-        | ExperimentError::Measure(
-            MeasureError::CommandNotFound { .. } | MeasureError::NotExecutable { .. },
-        ) => USAGE,
+        | ExperimentError::NothingToResume => USAGE,
         ExperimentError::BaseChanged { .. } => WRONG_OUTPUT,
         _ => INVALID,
     }
+}
+
+fn measure_code(error: &MeasureError) -> u8 {
+    match error {
+        MeasureError::Interrupted => INTERRUPTED,
+        MeasureError::CommandNotFound { .. } | MeasureError::NotExecutable { .. } => USAGE,
+        _ => INVALID,
+    }
+}
+
+fn trial_hint(error: &TrialError) -> Option<String> {
+    let text = match error {
+        TrialError::Measure(error) => return measure_hint(error),
+        TrialError::Failed { end: RunEnd::TimedOut, .. } => "give it more time with --timeout".to_owned(),
+        TrialError::Failed { .. } => {
+            "a failing command cannot be compared; if that is how it should end, say --ignore-failure"
+                .to_owned()
+        }
+        TrialError::NoValue { reason: Some(reason), .. } => reason.clone(),
+        TrialError::NoValue { .. } => {
+            let known: Vec<&str> = Metric::BUILT_IN.iter().map(Metric::id).collect();
+            format!(
+                "built in are {}; any other must be printed as `METRIC name=value`, or named by --metric-regex or \
+                 --metric-json",
+                known.join(", ")
+            )
+        }
+        _ => return None,
+    };
+    Some(text)
 }
 
 fn is_refused(error: &std::io::Error) -> bool {

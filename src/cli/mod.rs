@@ -5,10 +5,12 @@
 
 mod analyze;
 mod arguments;
+mod calibrate;
 mod clean;
 pub mod demo;
 mod failure;
 mod log;
+mod measure;
 mod run;
 mod setup;
 mod status;
@@ -22,6 +24,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use failure::Failure;
 use terminal::Terminal;
+
+use crate::stats::rng;
 
 /// Makes slow programs fast, and proves it
 ///
@@ -40,6 +44,7 @@ const EXAMPLES: &str = "Examples:
   perfup demo text-cruncher             see it work on a real slow program
   perfup run -- python3 slow.py data    make this command faster
   perfup analyze -- ./slow --input x    only say what is slow, and why
+  perfup measure --vs ./new -- ./old    is the new one faster?
   perfup log list                       what was tried so far
 
 Exit codes:
@@ -76,6 +81,9 @@ enum ColorWhen {
 enum Command {
     Run(run::RunArgs),
     Analyze(analyze::AnalyzeArgs),
+    // Boxed: its many options would make every other command as large.
+    Measure(Box<measure::MeasureArgs>),
+    Calibrate(calibrate::CalibrateArgs),
     Resume(run::ResumeArgs),
     Status(status::StatusArgs),
     Clean(clean::CleanArgs),
@@ -102,6 +110,8 @@ pub fn main() -> ExitCode {
         Ok(cli) => conclude(&cli.global, |terminal| match &cli.command {
             Command::Run(args) => run::run(args, &cli.global, terminal),
             Command::Analyze(args) => analyze::analyze(args, &cli.global, terminal),
+            Command::Measure(args) => measure::measure(args, &cli.global, terminal),
+            Command::Calibrate(args) => calibrate::run(args, &cli.global, terminal),
             Command::Resume(args) => run::resume(args, &cli.global, terminal),
             Command::Status(args) => status::status(args, &cli.global, terminal),
             Command::Clean(args) => clean::clean(args, &cli.global, terminal),
@@ -135,4 +145,11 @@ fn conclude(global: &Global, command: impl FnOnce(&Terminal) -> Result<ExitCode,
         Ok(code) => code,
         Err(failure) => failure.show(&terminal),
     }
+}
+
+/// A seed that no earlier call has had.
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    // 53 bits: larger integers lose digits in some readers of JSON.
+    rng::draw(now.subsec_nanos().into(), now.as_secs(), std::process::id().into()) >> 11
 }

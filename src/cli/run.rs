@@ -137,7 +137,7 @@ fn text(summary: &Summary) -> String {
             summary.benchmark,
             summary.attempts.len(),
             summary.command,
-            words::value(summary.baseline.metric, summary.baseline.median)
+            words::value(&summary.baseline.metric, summary.baseline.median)
         )),
         Some(claim) => text.push_str(&claimed(summary, claim, kept)),
     }
@@ -157,8 +157,8 @@ fn text(summary: &Summary) -> String {
 }
 
 fn claimed(summary: &Summary, claim: &Claim, kept: usize) -> String {
-    let value = |value| words::value(claim.metric, value);
-    let estimate = words::comparison(&claim.decision.estimate, claim.metric);
+    let value = |value| words::value(&claim.metric, value);
+    let estimate = words::comparison(&claim.decision.estimate, &claim.metric);
     let proven = claim.decision.word == Word::Faster;
     let estimate =
         if proven { paint(GOOD, estimate) } else { format!("{estimate}, not confirmed by fresh pairs") };

@@ -31,6 +31,16 @@ pub(super) fn setup(global: &Global, events: Events) -> Result<Setup, Failure> {
     Ok(Setup { folder, cache, runner, environment, events })
 }
 
+/// Where perfup remembers what it has learned of this user's machine: `$XDG_STATE_HOME/perfup`.
+pub(super) fn state_folder() -> PathBuf {
+    std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("perfup")
+}
+
 /// perfup.toml, from the repository's root, else from the folder itself.
 pub(super) fn config_file(setup: &Setup) -> Result<Option<ConfigFile>, Failure> {
     Ok(ConfigFile::read(&root(setup))?)

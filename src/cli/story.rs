@@ -4,7 +4,7 @@
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::terminal::{BAD, BOLD, DIM, GOOD, Terminal, paint};
 use crate::config::Metric;
@@ -43,15 +43,7 @@ struct Teller {
 
 impl Teller {
     fn new(terminal: Terminal) -> Self {
-        let target = if terminal.draws_progress() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let style =
-            ProgressStyle::with_template("  {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        let bar = ProgressBar::with_draw_target(None, target).with_style(style);
-        Self { terminal, bar, metric: Metric::Wall, diagnosed: false }
+        Self { terminal, bar: terminal.progress_bar(), metric: Metric::Wall, diagnosed: false }
     }
 
     fn tell(mut self, events: &Receiver<Event>) {
@@ -91,13 +83,13 @@ impl Teller {
                 };
                 let estimate = estimate.filter(|_| phase != Phase::Control);
                 let so_far = estimate.map_or(String::new(), |estimate| {
-                    format!(": {}", words::comparison(&estimate, self.metric))
+                    format!(": {}", words::comparison(&estimate, &self.metric))
                 });
                 self.progress(format!("{what}, {done} of at most {most} pairs{so_far}"));
             }
             Event::Baseline { metric, median, noise, runs } => {
+                let value = paint(BOLD, words::value(&metric, median));
                 self.metric = metric;
-                let value = paint(BOLD, words::value(metric, median));
                 let noise = noise.map_or("noise not known".to_owned(), |noise| {
                     format!("noise {} per pair", words::percent(noise))
                 });
@@ -137,7 +129,7 @@ impl Teller {
                     Outcome::Crashed(_) => paint(BAD, "crash"),
                 };
                 let why = match (&outcome, estimate) {
-                    (Outcome::Kept, Some(estimate)) => words::comparison(&estimate, self.metric),
+                    (Outcome::Kept, Some(estimate)) => words::comparison(&estimate, &self.metric),
                     _ => outcome.to_string(),
                 };
                 self.say(&format!("  {word}  {why}"));

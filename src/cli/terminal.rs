@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::ColorWhen;
 
@@ -64,8 +65,17 @@ impl Terminal {
     }
 
     /// Whether progress may be drawn.
-    pub fn draws_progress(&self) -> bool {
+    fn draws_progress(&self) -> bool {
         self.quiet == 0 && io::stderr().is_terminal()
+    }
+
+    /// A line that is drawn over and over; hidden where progress may not be drawn.
+    pub fn progress_bar(&self) -> ProgressBar {
+        let target =
+            if self.draws_progress() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let style =
+            ProgressStyle::with_template("  {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        ProgressBar::with_draw_target(None, target).with_style(style)
     }
 
     /// Columns that a line of a result may have.

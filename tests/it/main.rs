@@ -14,4 +14,5 @@ mod house;
 mod measure;
 mod runner;
 mod session;
+mod trial;
 mod workspace;

@@ -1,0 +1,337 @@
+//! Arguments → the plan of a trial: which commands, with which parameters, and what is asked of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::failure::Failure;
+use super::super::fresh_seed;
+use super::super::setup;
+use super::arguments::{MeasureArgs, percent};
+use super::parameters;
+use crate::config::{Benchmark, Better, CommandLine, CustomMetric, Metric, MetricSource};
+use crate::experiment::Setup;
+use crate::measure::{Arm, check_source};
+use crate::trial::{Contender, Failures, Guard, Objective, Plan, Purpose, Rounds};
+
+/// Defaults where the user says nothing.
+const PAIRS_MAX: u32 = 60;
+const RUNS_MIN: u32 = 10;
+const RUNS_MAX: u32 = 1000;
+const SCALE_RUNS: (u32, u32) = (3, 15);
+const COMPARE_BUDGET: Duration = Duration::from_secs(300);
+const DESCRIBE_BUDGET: Duration = Duration::from_secs(10);
+const SCALE_BUDGET: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A described command is known well enough when its median is known to ± 1 %.
+const PRECISION: f64 = 0.01;
+
+pub(super) fn plan(args: &MeasureArgs, setup: &Setup) -> Result<Plan, Failure> {
+    let benchmark = benchmark(args, setup)?;
+    let metrics = custom_metrics(args)?;
+    let primary = primary(args, benchmark.as_ref());
+    let contenders = contenders(args, setup, benchmark.as_ref(), &metrics)?;
+    let compares = contenders.len() > 1 && args.scale.is_none();
+    let (runs, budget) = match (compares, &args.scale) {
+        (true, _) => ((0, PAIRS_MAX), COMPARE_BUDGET),
+        (false, None) => ((RUNS_MIN, RUNS_MAX), DESCRIBE_BUDGET),
+        (false, Some(_)) => (SCALE_RUNS, SCALE_BUDGET),
+    };
+    let rounds = match args.runs {
+        Some(runs) => Rounds::Fixed(runs),
+        None => {
+            let min = args.min_runs.unwrap_or(runs.0);
+            let max = args.max_runs.unwrap_or(runs.1.max(min));
+            if max < min {
+                return Err(Failure::usage(
+                    format!("--min-runs {min} is more than --max-runs {max}"),
+                    "raise --max-runs",
+                ));
+            }
+            Rounds::Needed { min, max }
+        }
+    };
+    Ok(Plan {
+        purpose: if compares {
+            Purpose::Compare { alpha: args.alpha, min_effect: args.min_effect }
+        } else {
+            Purpose::Describe { precision: PRECISION }
+        },
+        guards: guards(args)?,
+        primary,
+        rounds,
+        // Whoever fixes the number of runs has fixed the time.
+        budget: args.budget.unwrap_or(if args.runs.is_some() { Duration::MAX } else { budget }),
+        warmup: args.warmup,
+        control_every: if compares { args.control_every } else { 0 },
+        race: (!args.no_race).then_some(args.race),
+        failures: failures(args)?,
+        seed: args.seed.unwrap_or_else(fresh_seed),
+        keep_samples: args.samples || args.export_json.is_some(),
+        scale: args.scale.as_deref().and_then(|scale| scale.split_once('=')).map(|(name, _)| name.to_owned()),
+        even_if_identical: args.even_if_identical,
+        contenders,
+    })
+}
+
+/// A command before its parameters are put in.
+#[derive(Debug, Clone)]
+enum Template {
+    Line(String),
+    Words(Vec<String>),
+}
+
+impl Template {
+    fn fill(&self, values: &BTreeMap<String, String>, shell: Option<&str>) -> Result<CommandLine, Failure> {
+        let option = |message: &str| {
+            Failure::usage(
+                format!("{}: {message}", self.text()),
+                "give a command, for example 'sort big.txt'",
+            )
+        };
+        let put = |text: &str| parameters::put(text, values);
+        match (self, shell) {
+            (Self::Words(words), None) => Ok(CommandLine::Argv(words.iter().map(|word| put(word)).collect())),
+            (Self::Line(line), None) => CommandLine::parse(&put(line)).map_err(option),
+            (_, Some("sh")) => Ok(CommandLine::Shell(put(&self.text()))),
+            (_, Some(shell)) => {
+                let mut words = shlex::split(shell).filter(|words| !words.is_empty()).ok_or_else(|| {
+                    Failure::usage(format!("--shell={shell} is no command"), "for example --shell=bash")
+                })?;
+                words.extend(["-c".to_owned(), put(&self.text())]);
+                Ok(CommandLine::Argv(words))
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Line(line) => line.clone(),
+            Self::Words(words) => words.join(" "),
+        }
+    }
+}
+
+fn templates(args: &MeasureArgs, benchmark: Option<&Benchmark>) -> Result<Vec<Template>, Failure> {
+    let mut templates = Vec::new();
+    match (benchmark, args.command.as_slice()) {
+        (Some(benchmark), _) => templates.push(Template::of(&benchmark.command)),
+        // One word with blanks can only be a whole line in quotes.
+        (None, [line]) if line.contains(char::is_whitespace) => templates.push(Template::Line(line.clone())),
+        (None, []) => templates.extend(args.lines.iter().cloned().map(Template::Line)),
+        (None, words) => templates.push(Template::Words(words.to_vec())),
+    }
+    templates.extend(args.vs.iter().cloned().map(Template::Line));
+    if templates.is_empty() {
+        return Err(Failure::usage(
+            "there is nothing to measure",
+            "perfup measure -- CMD, or perfup measure 'CMD' 'CMD2' to compare",
+        ));
+    }
+    Ok(templates)
+}
+
+impl Template {
+    fn of(command: &CommandLine) -> Self {
+        match command {
+            CommandLine::Argv(words) => Self::Words(words.clone()),
+            CommandLine::Shell(line) => Self::Line(line.clone()),
+        }
+    }
+}
+
+/// The configured benchmark, when that is what is asked for: by name, or by nothing at all.
+fn benchmark(args: &MeasureArgs, setup: &Setup) -> Result<Option<Benchmark>, Failure> {
+    let named = match (args.lines.as_slice(), args.command.is_empty()) {
+        ([name], true) if !name.contains(char::is_whitespace) => Some(name.as_str()),
+        ([], true) => None,
+        _ => return Ok(None),
+    };
+    let Some(file) = setup::config_file(setup)? else {
+        return Ok(None);
+    };
+    match (named, file.select(named)) {
+        (_, Ok(config)) => Ok(Some(config.benchmark)),
+        (Some(_), Err(_)) => Ok(None),
+        (None, Err(error)) => Err(error.into()),
+    }
+}
+
+fn contenders(
+    args: &MeasureArgs,
+    setup: &Setup,
+    benchmark: Option<&Benchmark>,
+    metrics: &[CustomMetric],
+) -> Result<Vec<Contender>, Failure> {
+    let templates = templates(args, benchmark)?;
+    let sets = parameters::sets(args)?;
+    if let [first, ..] = sets.as_slice()
+        && let Some(name) =
+            first.keys().find(|name| !templates.iter().any(|t| parameters::occurs(&t.text(), name)))
+    {
+        return Err(Failure::usage(
+            format!("no command has a {{{name}}}"),
+            format!("write {{{name}}} where the value belongs, in quotes"),
+        ));
+    }
+    let root = setup::root(setup);
+    let stdin = match (&args.input, benchmark.and_then(|benchmark| benchmark.stdin.as_ref())) {
+        (Some(file), _) => Some(existing(setup.folder.join(file))?),
+        (None, file) => file.map(|file| root.join(file)),
+    };
+    let cwd = match benchmark {
+        Some(benchmark) => root.join(&benchmark.cwd),
+        None => setup.folder.clone(),
+    };
+    let cpus = args.cpus.as_deref().map(cpu_list).transpose()?.unwrap_or_default();
+    if args.scale.is_some() && templates.len() > 1 {
+        return Err(Failure::usage(
+            format!("--scale runs one command over its sizes, and {} are given", templates.len()),
+            "measure the growth of each command in a call of its own",
+        ));
+    }
+    let count = templates.len() * sets.len();
+    let mut contenders = Vec::with_capacity(count);
+    for (which, template) in templates.iter().enumerate() {
+        for values in &sets {
+            let index = contenders.len();
+            let around = |option: &'static str, given: &[String]| {
+                let line = match given {
+                    [] => return Ok(None),
+                    [one] => one,
+                    many if many.len() == count => &many[index],
+                    many if many.len() == templates.len() => &many[which],
+                    many => {
+                        return Err(Failure::usage(
+                            format!("{} times --{option} for {count} commands", many.len()),
+                            format!("give --{option} once, or once per command"),
+                        ));
+                    }
+                };
+                Template::Line(line.clone()).fill(values, None).map(Some)
+            };
+            let command = template.fill(values, args.shell.as_deref())?;
+            let arm = Arm {
+                command: command.clone(),
+                cwd: cwd.clone(),
+                env: benchmark.map(|benchmark| benchmark.env.clone()).unwrap_or_default(),
+                stdin: stdin.clone(),
+                prepare: around("prepare", &args.prepare)?
+                    .or_else(|| benchmark.and_then(|benchmark| benchmark.prepare.clone())),
+                timeout: args.timeout.or(benchmark.map(|benchmark| benchmark.timeout)).unwrap_or(TIMEOUT),
+                files: Vec::new(),
+                cpus: cpus.clone(),
+                metrics: metrics.to_vec(),
+            };
+            contenders.push(Contender {
+                name: args.names.get(index).cloned().unwrap_or_else(|| command.to_string()),
+                arm,
+                setup: around("setup", &args.setup)?,
+                cleanup: around("cleanup", &args.cleanup)?,
+                parameters: values.clone(),
+            });
+        }
+    }
+    if args.names.len() > count {
+        return Err(Failure::usage(
+            format!("{} names for {count} commands", args.names.len()),
+            "leave out a --command-name",
+        ));
+    }
+    Ok(contenders)
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf, Failure> {
+    match path.metadata() {
+        Ok(_) => Ok(path),
+        Err(error) => Err(Failure::io(format!("read {}", path.display()), error)),
+    }
+}
+
+/// `0,2-3` → 0, 2, 3.
+fn cpu_list(text: &str) -> Result<Vec<u32>, Failure> {
+    let wrong = || {
+        Failure::usage(format!("--cpus {text} is no list of CPUs"), "for example --cpus 2 or --cpus 0,2-3")
+    };
+    let mut cpus = BTreeSet::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let [first, last] = [first, last].map(|number| number.trim().parse::<u32>());
+        let (first, last) = (first.map_err(|_| wrong())?, last.map_err(|_| wrong())?);
+        // No machine has more; a typing error must not fill the memory.
+        if first > last || last >= 1 << 16 {
+            return Err(wrong());
+        }
+        cpus.extend(first..=last);
+    }
+    Ok(cpus.into_iter().collect())
+}
+
+fn custom_metrics(args: &MeasureArgs) -> Result<Vec<CustomMetric>, Failure> {
+    let regexes = args.metric_regex.iter().map(|text| ("metric-regex", text, true));
+    let pointers = args.metric_json.iter().map(|text| ("metric-json", text, false));
+    let mut metrics: Vec<CustomMetric> = Vec::new();
+    for (option, text, is_regex) in regexes.chain(pointers) {
+        let (name, pattern) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+            Failure::usage(format!("--{option} {text} has no name"), format!("--{option} NAME=…"))
+        })?;
+        let source = if is_regex {
+            MetricSource::Regex(pattern.to_owned())
+        } else {
+            MetricSource::JsonPointer(pattern.to_owned())
+        };
+        let metric = CustomMetric { name: name.to_owned(), source, better: better(args, name), unit: None };
+        check_source(&metric.source).map_err(|message| {
+            Failure::usage(format!("--{option} {text}: {message}"), "see perfup measure --help")
+        })?;
+        metrics.push(metric);
+    }
+    Ok(metrics)
+}
+
+fn better(args: &MeasureArgs, name: &str) -> Better {
+    if args.higher.iter().any(|higher| higher == name) { Better::Higher } else { Better::Lower }
+}
+
+fn primary(args: &MeasureArgs, benchmark: Option<&Benchmark>) -> Objective {
+    // The default of the option gives way to what the file says.
+    let configured = benchmark.filter(|_| args.metric == "wall").map(|benchmark| benchmark.metric.clone());
+    let metric = configured.unwrap_or_else(|| Metric::named(&args.metric));
+    Objective { better: better(args, &args.metric), metric }
+}
+
+fn guards(args: &MeasureArgs) -> Result<Vec<Guard>, Failure> {
+    args.guard
+        .iter()
+        .map(|text| {
+            let (name, worse) = text.split_once('=').ok_or_else(|| {
+                Failure::usage(format!("--guard {text} has no limit"), "for example --guard peak-rss=5%")
+            })?;
+            let worse_max = percent(worse).map_err(|message| {
+                Failure::usage(format!("--guard {text}: {message}"), "for example peak-rss=5%")
+            })?;
+            let objective = Objective { metric: Metric::named(name), better: better(args, name) };
+            Ok(Guard { objective, worse_max })
+        })
+        .collect()
+}
+
+fn failures(args: &MeasureArgs) -> Result<Failures, Failure> {
+    match args.ignore_failure.as_deref() {
+        None => Ok(Failures::Refused),
+        Some("" | "all-non-zero") => Ok(Failures::Ignored),
+        Some(codes) => {
+            let codes: Result<Vec<i32>, _> = codes.split(',').map(|code| code.trim().parse()).collect();
+            codes.map(Failures::Codes).map_err(|_| {
+                Failure::usage(
+                    format!(
+                        "--ignore-failure={} is no list of exit codes",
+                        args.ignore_failure.as_deref().unwrap_or("")
+                    ),
+                    "for example --ignore-failure=1,3, or --ignore-failure alone for all",
+                )
+            })
+        }
+    }
+}

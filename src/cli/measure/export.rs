@@ -1,0 +1,158 @@
+//! The result as files: JSON with every value, CSV with the columns that hyperfine writes, a Markdown table.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::super::failure::Failure;
+use super::arguments::MeasureArgs;
+use crate::report::{self, words};
+use crate::trial::{ArmReport, Report};
+
+/// A report as the text of one format.
+type Format = fn(&Report) -> Result<String, Failure>;
+
+/// Files that are opened before anything is measured: a wrong path must not cost a measurement.
+pub(super) struct Exports {
+    files: Vec<(PathBuf, File, Format)>,
+}
+
+impl Exports {
+    pub fn open(args: &MeasureArgs, folder: &Path) -> Result<Self, Failure> {
+        let asked: [(&Option<PathBuf>, Format); 3] = [
+            (&args.export_json, json),
+            (&args.export_csv, |report| Ok(csv(report))),
+            (&args.export_markdown, |report| Ok(markdown(report))),
+        ];
+        let mut files = Vec::new();
+        for (path, write) in asked {
+            let Some(path) = path else {
+                continue;
+            };
+            let path = folder.join(path);
+            // What stands there is replaced only once there is something to replace it by.
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+            let file = file.map_err(|error| Failure::io(format!("write {}", path.display()), error))?;
+            files.push((path, file, write));
+        }
+        Ok(Self { files })
+    }
+
+    pub fn write(self, report: &Report) -> Result<(), Failure> {
+        for (path, mut file, write) in self.files {
+            let text = write(report)?;
+            // A pipe or a terminal has no length to cut.
+            let cut = file.metadata().is_ok_and(|kind| kind.is_file());
+            if cut { file.set_len(0) } else { Ok(()) }
+                .and_then(|()| file.write_all(text.as_bytes()))
+                .map_err(|error| Failure::io(format!("write {}", path.display()), error))?;
+        }
+        Ok(())
+    }
+}
+
+fn json(report: &Report) -> Result<String, Failure> {
+    Ok(format!("{}\n", report::json("measure", report)?))
+}
+
+/// `command,mean,stddev,median,user,system,min,max` as hyperfine writes them (seconds), then what it does not know.
+fn csv(report: &Report) -> String {
+    let parameters: Vec<&String> =
+        report.arms.first().map(|arm| arm.parameters.keys().collect()).unwrap_or_default();
+    let mut header = vec!["command", "mean", "stddev", "median", "user", "system", "min", "max"];
+    header.extend(["mad", "runs", "cpu", "peak_rss_bytes", "effect", "effect_low", "effect_high", "verdict"]);
+    let mut lines = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    lines[0].extend(parameters.iter().map(|name| format!("parameter_{name}")));
+    for (index, arm) in report.arms.iter().enumerate() {
+        let wall = |value: fn(&crate::trial::MetricReport) -> f64| number(arm, "wall_s", value);
+        let median = |key: &str| number(arm, key, |metric| metric.median);
+        let comparison = report.comparisons.iter().find(|comparison| comparison.arm == index);
+        let bound = |bound: Option<f64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+        let mut line = vec![
+            arm.command.clone(),
+            wall(|metric| metric.mean),
+            wall(|metric| metric.stddev),
+            wall(|metric| metric.median),
+            median("user_s"),
+            median("sys_s"),
+            wall(|metric| metric.min),
+            wall(|metric| metric.max),
+            wall(|metric| metric.mad),
+            arm.runs.to_string(),
+            median("cpu_s"),
+            median("peak_rss_bytes"),
+        ];
+        line.extend(match comparison {
+            None => vec![String::new(); 4],
+            Some(comparison) => vec![
+                comparison.effect.to_string(),
+                bound(comparison.interval.0),
+                bound(comparison.interval.1),
+                comparison.verdict.to_owned(),
+            ],
+        });
+        line.extend(parameters.iter().map(|name| arm.parameters.get(*name).cloned().unwrap_or_default()));
+        lines.push(line);
+    }
+    lines
+        .iter()
+        .map(|line| line.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(",") + "\n")
+        .collect()
+}
+
+fn number(arm: &ArmReport, key: &str, value: fn(&crate::trial::MetricReport) -> f64) -> String {
+    arm.metrics.get(key).map(|metric| value(metric).to_string()).unwrap_or_default()
+}
+
+/// A cell as RFC 4180 wants it.
+fn quoted(cell: &str) -> String {
+    if cell.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+fn markdown(report: &Report) -> String {
+    let metric = &report.primary;
+    let mut text = format!(
+        "| Command | Runs | Median {metric} | Min | Max | Against the first | Verdict |\n|:---|---:|---:|---:|---:|---:|:---|\n",
+        metric = metric.id()
+    );
+    for (index, arm) in report.arms.iter().enumerate() {
+        let shown = |value: fn(&crate::trial::MetricReport) -> f64| {
+            arm.metrics
+                .get(&report.metric)
+                .map(|found| words::value(metric, value(found)))
+                .unwrap_or_default()
+        };
+        let (against, verdict) = match report.comparisons.iter().find(|comparison| comparison.arm == index) {
+            Some(comparison) => {
+                (words::comparison(&comparison.decision.estimate, metric), comparison.verdict)
+            }
+            None => (if report.arms.len() > 1 { "1" } else { "" }.to_owned(), ""),
+        };
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {} | {} | {against} | {verdict} |\n",
+            arm.name.replace('|', "\\|").replace('`', "'"),
+            arm.runs,
+            shown(|metric| metric.median),
+            shown(|metric| metric.min),
+            shown(|metric| metric.max),
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_with_commas_quotes_and_lines_are_quoted() {
+        assert_eq!(
+            ["a b", "a,b", "say \"x\"", "a\nb"].map(quoted),
+            ["a b", "\"a,b\"", "\"say \"\"x\"\"\"", "\"a\nb\""]
+        );
+    }
+}
