@@ -144,7 +144,11 @@ impl Session {
             .iter()
             .map(|attempt| format!("{} {}", attempt["recipe"], attempt["status"]).replace('"', ""))
             .collect();
-        assert_eq!(statuses, ["python-list-membership keep", "python-regex-in-loop discard"]);
+        assert_eq!(
+            statuses,
+            ["python-list-membership keep", "python-regex-in-loop discard"],
+            "{attempts:#?}"
+        );
         assert_eq!(run["claim"]["decision"]["word"], "faster");
         assert_eq!(self.bench.user_state(), self.user);
         self.bench.assert_no_worktrees();
