@@ -67,6 +67,14 @@ impl Sample {
         self.run.wall_ns as f64 * 1e-9
     }
 
+    /// Whether the program may have used less memory than [`Metric::PeakRss`] says, which begins at the size of the
+    /// process that started it.
+    #[must_use]
+    pub fn is_at_rss_floor(&self) -> bool {
+        // A few pages more are touched on the way to the program.
+        self.run.rss_floor_bytes.is_some_and(|floor| self.run.rss_bytes_max <= floor + floor / 16)
+    }
+
     /// The metric in its base unit: seconds, bytes, joules or a count. Absent where it was not measured.
     #[must_use]
     pub fn metric(&self, metric: &Metric) -> Option<f64> {

@@ -5,20 +5,45 @@
 
 #![expect(unsafe_code, reason = "the loader's list of segments and madvise are C interfaces")]
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
 
 use libc::{PF_W, PT_LOAD, dl_phdr_info};
 
-/// Unmaps the pages of all code and constants, which come back from the page cache when they are needed, and forgets the
-/// peak so far. `clear_refs` is `/proc/self/clear_refs`; without it, or where the kernel knows no such thing, the
-/// peak stays.
-pub(super) fn shed(clear_refs: &mut Option<File>) {
-    // SAFETY: the callback matches the declared type, keeps no pointer, and does not unwind.
-    unsafe { libc::dl_iterate_phdr(Some(shed_object), std::ptr::null_mut()) };
-    if let Some(file) = clear_refs {
-        // 5 resets the peak resident set size, see proc_pid_clear_refs(5).
-        let _ = file.write_all(b"5");
+use super::procfs;
+
+/// This process's own memory.
+pub(super) struct Memory {
+    /// `/proc/self/clear_refs`; without it the peak stays.
+    clear_refs: Option<File>,
+    /// `/proc/self/status`.
+    status: Option<File>,
+}
+
+impl Memory {
+    /// Opened early: once inspection is forbidden, these files belong to root.
+    pub fn open() -> Self {
+        Self {
+            clear_refs: OpenOptions::new().write(true).open("/proc/self/clear_refs").ok(),
+            status: File::open("/proc/self/status").ok(),
+        }
+    }
+
+    /// Unmaps the pages of all code and constants, which come back from the page cache when they are needed.
+    pub fn shed() {
+        // SAFETY: the callback matches the declared type, keeps no pointer, and does not unwind.
+        unsafe { libc::dl_iterate_phdr(Some(shed_object), std::ptr::null_mut()) };
+    }
+
+    /// Forgets the peak so far, and says what a child's begins at.
+    pub fn restart_peak(&mut self) -> Option<u64> {
+        if let Some(file) = &mut self.clear_refs {
+            // 5 resets the peak resident set size, see proc_pid_clear_refs(5); kernels without it leave it as it is.
+            let _ = file.write_all(b"5");
+        }
+        let mut text = String::new();
+        self.status.as_mut()?.read_to_string(&mut text).ok()?;
+        procfs::parse_peak_rss(&text)
     }
 }
 

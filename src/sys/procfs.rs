@@ -299,6 +299,13 @@ pub fn parse_pressure(text: &str) -> Option<Pressure> {
     Some(Pressure { some: stall("some")?, full: stall("full") })
 }
 
+/// Peak resident set size in bytes, from `/proc/PID/status`.
+#[must_use]
+pub fn parse_peak_rss(text: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 /// Parses `/proc/PID/io`.
 #[must_use]
 pub fn parse_storage(text: &str) -> Option<Storage> {

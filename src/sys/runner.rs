@@ -8,7 +8,7 @@
 //! **Invariant**: between the spawn and the end of the tree it does nothing but drain pipes and reap.
 
 use std::ffi::CString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufRead, Read, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fmt, fs};
 
-use super::memory;
+use super::memory::Memory;
 use super::os::{self, Affinity, Program};
 use super::procfs::{self, MachineStat, Storage};
 use super::stream::Stream;
@@ -68,8 +68,7 @@ fn read_request() -> Result<RunRequest, RunFailure> {
 
 fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
     let mut counters = Counters::open();
-    // Opened early, as the counters are.
-    let mut clear_refs = OpenOptions::new().write(true).open("/proc/self/clear_refs").ok();
+    let mut memory = Memory::open();
     let signals = seclude().map_err(|error| RunFailure::new("set up", "the runner", &error))?;
     let stdin = open_stdin(request)?;
     let (stdout, stdout_end) = Stream::open("stdout", request.stdout.clone())?;
@@ -84,13 +83,13 @@ fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
     let program = prepare(request, &path, standard)?;
     let ends = [Some(stdout_end), stderr_end].into_iter().flatten().collect();
     let mut watch = Watch::new(signals, stdout, stderr, ends);
+    let pinned = Pinned::new(&request.cpus)?;
+    Memory::shed();
     program.rehearse();
     watch.rehearse()?;
 
-    let pinned = Pinned::new(&request.cpus)?;
-    memory::shed(&mut clear_refs);
-
     let before = counters.read();
+    let rss_floor_bytes = memory.restart_peak();
     pinned.for_the_program()?;
     let started = SystemTime::now();
     let start = Instant::now();
@@ -106,6 +105,7 @@ fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
         user_ns: usage.user_ns,
         sys_ns: usage.sys_ns,
         rss_bytes_max: usage.rss_bytes_max,
+        rss_floor_bytes,
         minor_faults: usage.minor_faults,
         major_faults: usage.major_faults,
         voluntary_switches: usage.voluntary_switches,

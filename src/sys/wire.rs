@@ -62,6 +62,8 @@ pub struct RunRecord {
     pub sys_ns: u64,
     /// Peak resident set of the largest single process of the tree.
     pub rss_bytes_max: u64,
+    /// The least that [`Self::rss_bytes_max`] can show: the runner's own size when it started the program.
+    pub rss_floor_bytes: Option<u64>,
     pub minor_faults: u64,
     pub major_faults: u64,
     pub voluntary_switches: u64,

@@ -53,6 +53,12 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
                 tally.with_survivors, tally.runs
             ));
         }
+        if trial.plan.primary.metric == Metric::PeakRss && tally.at_rss_floor > 0 {
+            found.push(format!(
+                "{name} is so small that its peak memory cannot be told from that of the process which starts it: it \
+                 used at most this much"
+            ));
+        }
         if tally.cut_short > 0 {
             found.push(format!(
                 "{} of {} runs of {name} were cut short, being {}x slower than the longest of {}: its own times are \

@@ -27,6 +27,8 @@ pub(super) struct Tally {
     pub cut_short: u64,
     /// Runs that left processes behind, which were killed.
     pub with_survivors: u64,
+    /// Runs whose peak memory may be less than can be seen.
+    pub at_rss_floor: u64,
     /// Wall time of the first run and of the longest, seconds.
     pub first_wall_s: Option<f64>,
     pub longest_wall_s: f64,
@@ -46,6 +48,7 @@ impl Tally {
             self.outputs.insert(sample.run.stdout.sha256.clone());
         }
         self.with_survivors += u64::from(sample.run.survivors > 0);
+        self.at_rss_floor += u64::from(sample.is_at_rss_floor());
         let wall_s = sample.run.wall_ns as f64 * 1e-9;
         self.first_wall_s.get_or_insert(wall_s);
         self.longest_wall_s = self.longest_wall_s.max(wall_s);

@@ -234,6 +234,9 @@ fn memory_is_that_of_the_program_and_not_of_its_predecessor_or_parent() {
     // The runner's own memory is a child's least; unoptimised it is twice as large as what users get.
     let most = if cfg!(debug_assertions) { 20_000_000 } else { 10_000_000 };
     assert!(small.rss_bytes_max < most, "{small:?}");
+    let floor = small.rss_floor_bytes.expect("Linux knows the peak of this process");
+    assert!(small.rss_bytes_max <= floor + floor / 16 && large.rss_floor_bytes < Some(most), "{small:?}");
+    println!("floor {floor}, true {}, {:?}", small.rss_bytes_max, large.rss_floor_bytes);
     assert_eq!(
         ballast.iter().step_by(4096).map(|&byte| u64::from(byte)).sum::<u64>(),
         300_000_000_u64.div_ceil(4096)

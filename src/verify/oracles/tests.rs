@@ -28,6 +28,7 @@ impl Lab {
             user_ns: 0,
             sys_ns: 0,
             rss_bytes_max: 0,
+            rss_floor_bytes: None,
             minor_faults: 0,
             major_faults: 0,
             voluntary_switches: 0,
