@@ -108,6 +108,17 @@ fn three_digits(value: f64) -> String {
     }
 }
 
+/// Ascending numbers as people write them: `0–3, 6`.
+#[must_use]
+pub fn ranges(numbers: &[u32]) -> String {
+    let runs = numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b));
+    let words = runs.filter_map(|run| match (run.first()?, run.last()?) {
+        (first, last) if first == last => Some(first.to_string()),
+        (first, last) => Some(format!("{first}–{last}")),
+    });
+    words.collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,5 +141,11 @@ mod tests {
         assert_eq!(comparison(&faster, &Metric::Wall), "2.01x faster (2.01–2.01, 12 pairs)");
         let slower = estimate(&[0.1; 3], 0.05, Question::Different, Noise::Unknown).unwrap();
         assert_eq!(comparison(&slower, &Metric::Wall), "1.11x slower (no interval yet, 3 pairs)");
+    }
+
+    #[test]
+    fn neighbours_are_written_as_a_range() {
+        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0–2, 5, 7–8");
+        assert_eq!(ranges(&[]), "");
     }
 }

@@ -12,3 +12,5 @@ pub mod stream;
 mod tree;
 mod watch;
 pub mod wire;
+
+pub use os::cpus_allowed;

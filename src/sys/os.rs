@@ -198,7 +198,15 @@ pub fn kill_with_group(pid: u32) {
     }
 }
 
-/// The CPUs that this thread may use, as the kernel keeps them.
+/// Numbers of the CPUs that this process may use, ascending.
+///
+/// # Errors
+/// Where the kernel has more CPUs than its C library's set has room for.
+pub fn cpus_allowed() -> io::Result<Vec<u32>> {
+    Ok(Affinity::current()?.cpus())
+}
+
+/// A set of CPUs, as the kernel keeps them.
 pub struct Affinity(libc::cpu_set_t);
 
 impl Affinity {
@@ -223,6 +231,12 @@ impl Affinity {
         // SAFETY: the kernel writes at most the size of `set` into it.
         check(unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) })?;
         Ok(Self(set))
+    }
+
+    fn cpus(&self) -> Vec<u32> {
+        let most = u32::try_from(size_of::<libc::cpu_set_t>() * 8).unwrap_or(u32::MAX);
+        // SAFETY: every bit asked for lies within the set.
+        (0..most).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu as usize, &self.0) }).collect()
     }
 
     /// Restricts this thread, and what it starts from now on.

@@ -134,6 +134,8 @@ fn a_failing_or_missing_arm_is_an_error() {
     check(&["--input", "missing.txt", "--", "cat"], 2, &["missing.txt"]);
     check(&["--export-csv", "no/such/folder/x.csv", "--", "true"], 2, &["x.csv"]);
     check(&["--cpus", "zero", "--", "true"], 2, &["zero"]);
+    check(&["--cpus", "0,65535", "--", "true"], 2, &["no CPU 65535", "it may use 0"]);
+    check(&[""], 2, &["empty", "sort big.txt"]);
     check(&["--alpha", "2", "--", "true"], 2, &["alpha"]);
     check(&[], 2, &["nothing to measure"]);
     measured(&bench, &["--runs", "3", "--ignore-failure", "--", "false"], 0);

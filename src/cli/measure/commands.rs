@@ -12,6 +12,8 @@ use super::parameters;
 use crate::config::{Benchmark, Better, CommandLine, CustomMetric, Metric, MetricSource};
 use crate::experiment::Setup;
 use crate::measure::{Arm, check_source};
+use crate::report::words;
+use crate::sys::cpus_allowed;
 use crate::trial::{Contender, Failures, Guard, Objective, Plan, Purpose, Rounds};
 
 /// Defaults where the user says nothing.
@@ -86,7 +88,7 @@ impl Template {
     fn fill(&self, values: &BTreeMap<String, String>, shell: Option<&str>) -> Result<CommandLine, Failure> {
         let option = |message: &str| {
             Failure::usage(
-                format!("{}: {message}", self.text()),
+                format!("{message}: '{}'", self.text()),
                 "give a command, for example 'sort big.txt'",
             )
         };
@@ -264,6 +266,13 @@ fn cpu_list(text: &str) -> Result<Vec<u32>, Failure> {
             return Err(wrong());
         }
         cpus.extend(first..=last);
+    }
+    let allowed = cpus_allowed().map_err(|error| Failure::io("ask which CPUs may be used", error))?;
+    if let Some(wrong) = cpus.iter().find(|cpu| !allowed.contains(cpu)) {
+        return Err(Failure::usage(
+            format!("--cpus {text}: there is no CPU {wrong} for this process"),
+            format!("it may use {}", words::ranges(&allowed)),
+        ));
     }
     Ok(cpus.into_iter().collect())
 }

@@ -210,6 +210,15 @@ pub fn calibrate(
                 other => other?,
             };
             for comparison in &report.comparisons {
+                tracing::debug!(
+                    effect = rate.effect,
+                    seed,
+                    word = comparison.verdict,
+                    pairs = comparison.pairs,
+                    stopped = ?comparison.stopped_because,
+                    log_ratios = ?comparison.decision.estimate,
+                    "calibration trial"
+                );
                 rate.add(comparison.decision.word, comparison.pairs);
             }
             done += 1;
