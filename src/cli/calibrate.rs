@@ -1,4 +1,4 @@
-//! `perfup calibrate`: prove on this machine that the promised error rate holds, and say what can be seen here.
+//! `perfup calibrate`: test on this machine whether the promised error rate holds, and say what can be seen here.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -198,10 +198,17 @@ fn text(calibration: &Calibration, width: usize) -> String {
         ("pairs", Align::Right),
         ("verdicts", Align::Left),
     ];
+    let promised = words::percent(calibration.alpha);
+    let trials: u32 = calibration.rates.iter().map(|rate| rate.sessions).sum();
     let (style, word) = if holds(calibration) {
-        (GOOD, "the promised error rate holds here")
+        (
+            GOOD,
+            format!(
+                "no more wrong verdicts than promised ({promised}), as far as {trials} comparisons can tell"
+            ),
+        )
     } else {
-        (BAD, "more wrong verdicts than promised")
+        (BAD, format!("more wrong verdicts than promised ({promised})"))
     };
     format!(
         "{} {} of {} runs, α = {}, at most {} pairs, noise: {}\n{}{}\n{}\n",

@@ -93,7 +93,8 @@ pub struct Rate {
     pub invalid: u32,
     /// Trials with the right word: SLOWER, or neither FASTER nor SLOWER where there is no effect.
     pub right: u32,
-    /// Trials with a word that is false: FASTER, and also SLOWER where there is no effect.
+    /// Trials with a word that is false: FASTER, SLOWER where there is no effect, and EQUIVALENT where the effect is as
+    /// large as the smallest worth telling.
     pub wrong: u32,
     /// Clopper–Pearson interval of the share of `right`.
     pub right_interval: (f64, f64),
@@ -123,7 +124,7 @@ impl Rate {
         }
     }
 
-    fn add(&mut self, word: Word, pairs: usize) {
+    fn add(&mut self, word: Word, pairs: usize, min_effect: f64) {
         self.sessions += 1;
         let count = match word {
             Word::Faster => &mut self.faster,
@@ -137,7 +138,8 @@ impl Rate {
         let found = self.faster + self.slower;
         (self.right, self.wrong) = match self.effect {
             0.0 => (self.sessions - found, found),
-            _ => (self.slower, self.faster),
+            effect if effect < min_effect => (self.slower, self.faster),
+            _ => (self.slower, self.faster + self.equivalent),
         };
         self.right_interval = proportion::interval(self.right.into(), self.sessions.into(), CONFIDENCE);
         self.wrong_interval = proportion::interval(self.wrong.into(), self.sessions.into(), CONFIDENCE);
@@ -219,7 +221,7 @@ pub fn calibrate(
                     log_ratios = ?comparison.decision.estimate,
                     "calibration trial"
                 );
-                rate.add(comparison.decision.word, comparison.pairs);
+                rate.add(comparison.decision.word, comparison.pairs, plan.min_effect);
             }
             done += 1;
         }
@@ -326,5 +328,27 @@ fn trial(plan: &CalibrationPlan, exe: &Path, workload: &Workload, effect: f64, s
         keep_samples: false,
         even_if_identical: true,
         scale: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Right and wrong words for an effect, where 1 % is the smallest worth telling.
+    fn judged(effect: f64) -> [(u32, u32); 5] {
+        let words = [Word::Faster, Word::Slower, Word::Equivalent, Word::Inconclusive, Word::Invalid];
+        words.map(|word| {
+            let mut rate = Rate::new(effect);
+            rate.add(word, 20, 0.01);
+            (rate.right, rate.wrong)
+        })
+    }
+
+    #[test]
+    fn only_what_is_false_is_wrong() {
+        assert_eq!(judged(0.0), [(0, 1), (0, 1), (1, 0), (1, 0), (1, 0)]);
+        assert_eq!(judged(0.005), [(0, 1), (1, 0), (0, 0), (0, 0), (0, 0)]);
+        assert_eq!(judged(0.1), [(0, 1), (1, 0), (0, 1), (0, 0), (0, 0)]);
     }
 }
