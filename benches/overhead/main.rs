@@ -1,10 +1,12 @@
-//! What the runner adds to the time of a program: `true`, started three ways in turn.
+//! What the runner adds to the time of a program: `true`, started several ways in turn.
 //!
 //! 1. bare: a `posix_spawn` + `wait4` loop in this process, standard streams on `/dev/null`;
 //! 2. runner: `perfup __runner`, one fresh runner process per program, as perfup measures;
-//! 3. hyperfine: `hyperfine -N`, when it is installed.
+//! 3. counters: the same with two software counters inherited by the whole tree, as hardware counters are, which not
+//!    every machine has;
+//! 4. hyperfine: `hyperfine -N`, when it is installed.
 //!
-//! All three see the same machine at the same time: a round makes some runs of each. Printed are medians, and the
+//! All of them see the same machine at the same time: a round makes some runs of each. Printed are medians, and the
 //! ratio to the bare loop: the median over rounds of the ratio of the round's medians, with its quartiles.
 //!
 //! `cargo bench --bench overhead [-- ROUNDS]`. A loop in one process learns to keep its children on its own CPU, which
@@ -22,7 +24,7 @@ use std::time::Instant;
 use std::{env, fs, io, ptr};
 
 use perfup::sys::launch::launch;
-use perfup::sys::wire::{RunReply, RunRequest};
+use perfup::sys::wire::{CounterRequest, PerfEvent, RunReply, RunRequest};
 
 const ROUNDS: usize = 40;
 const RUNS_PER_ROUND: usize = 25;
@@ -39,6 +41,7 @@ struct Way {
 const WAYS: &[Way] = &[
     Way { name: "bare", run: bare },
     Way { name: "runner", run: runner },
+    Way { name: "counters", run: runner_with_counters },
     // The same loop again: how far from 1 a ratio is by chance.
     Way { name: "bare again", run: bare },
     Way { name: "hyperfine", run: hyperfine },
@@ -112,6 +115,20 @@ fn spawn_and_wait(null: &File) -> io::Result<f64> {
 }
 
 fn runner(scratch: &Path) -> Outcome<Vec<f64>> {
+    runner_counting(scratch, Vec::new())
+}
+
+fn runner_with_counters(scratch: &Path) -> Outcome<Vec<f64>> {
+    // `PERF_TYPE_SOFTWARE`: CPU clock of the task, page faults.
+    let counter = |name: &str, config| CounterRequest {
+        name: name.to_owned(),
+        events: vec![PerfEvent { kind: 1, config }],
+    };
+    runner_counting(scratch, vec![counter("task-clock", 1), counter("page-faults", 2)])
+}
+
+fn runner_counting(scratch: &Path, counters: Vec<CounterRequest>) -> Outcome<Vec<f64>> {
+    let count = counters.len();
     let request = RunRequest {
         cpus: Vec::new(),
         argv: vec![PROGRAM.to_owned()],
@@ -123,10 +140,15 @@ fn runner(scratch: &Path) -> Outcome<Vec<f64>> {
         output_bytes_max: 1 << 30,
         timeout_ns: 10_000_000_000,
         grace_ns: 100_000_000,
+        counters,
+        energy: false,
     };
     let exe = Path::new(env!("CARGO_BIN_EXE_perfup"));
     (0..RUNS_PER_ROUND)
         .map(|_| match launch(exe, &request, &mut |_| {})? {
+            RunReply::Done(record) if record.counts.len() < count => {
+                Err("the kernel refuses counters".into())
+            }
             RunReply::Done(record) => Ok(record.wall_ns as f64 * 1e-9),
             RunReply::Failed(failure) => Err(format!("{failure:?}").into()),
         })

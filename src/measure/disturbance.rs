@@ -112,6 +112,8 @@ mod tests {
             runqueue_wait_ns,
             steal_ns,
             forks: None,
+            counts: Default::default(),
+            energy_uj: None,
             end: RunEnd::Exited(0),
             survivors: 0,
             stdout: nothing.clone(),

@@ -14,9 +14,11 @@ use super::{custom, environment};
 use crate::config::CommandLine;
 use crate::stats::rng::coin;
 use crate::sys::launch::{launch, launch_regardless};
+use crate::sys::perf;
+use crate::sys::powercap::{self, Meters};
 use crate::sys::signals;
 use crate::sys::stream::digest;
-use crate::sys::wire::{Captured, RunEnd, RunRecord, RunReply, RunRequest};
+use crate::sys::wire::{Captured, CounterRequest, RunEnd, RunRecord, RunReply, RunRequest};
 
 /// Bytes of one output stream after which a program is killed: no honest benchmark needs more, and disks do end.
 pub const OUTPUT_BYTES_MAX: u64 = 1 << 30;
@@ -46,6 +48,9 @@ pub struct MeasurerOptions {
 pub struct Measurer {
     options: MeasurerOptions,
     outputs: Outputs,
+    /// Those that this machine gives.
+    counters: Vec<CounterRequest>,
+    has_energy: bool,
 }
 
 /// How a build or a test command went.
@@ -75,7 +80,10 @@ impl Measurer {
         fs::create_dir_all(&options.scratch).map_err(|error| failure(&options.scratch, error))?;
         let outputs =
             Outputs::open(options.outputs.clone()).map_err(|error| failure(&options.outputs, error))?;
-        Ok(Self { options, outputs })
+        // Asked once: what the machine refuses costs the runs nothing.
+        let counters = perf::hardware().into_iter().filter_map(|(_, offer)| offer.ok()).collect();
+        let has_energy = Meters::open(Path::new(powercap::FOLDER)).is_ok();
+        Ok(Self { options, outputs, counters, has_energy })
     }
 
     /// What the runs have written.
@@ -118,10 +126,18 @@ impl Measurer {
             timeout_ns: nanoseconds(arm.timeout),
             grace_ns: nanoseconds(GRACE),
             cpus: arm.cpus.clone(),
+            counters: self.counters.clone(),
+            energy: self.has_energy,
         };
         if let Some(command) = &arm.prepare {
             let log = place.stdout.clone();
-            let asked = RunRequest { stdin: None, stderr: log.clone(), ..request(command) };
+            let asked = RunRequest {
+                stdin: None,
+                stderr: log.clone(),
+                counters: Vec::new(),
+                energy: false,
+                ..request(command)
+            };
             let end = self.launch(&asked, &mut |_| {})?.end;
             if end != RunEnd::Exited(0) {
                 return Err(MeasureError::Prepare { command: command.clone(), end, tail: tail(&log)? });
@@ -249,6 +265,8 @@ fn task_request(
         timeout_ns: nanoseconds(timeout),
         grace_ns: nanoseconds(GRACE),
         cpus: Vec::new(),
+        counters: Vec::new(),
+        energy: false,
     }
 }
 

@@ -93,9 +93,8 @@ impl Sample {
             Metric::ReadBytes => run.read_bytes.map(|bytes| bytes as f64),
             Metric::WriteBytes => run.write_bytes.map(|bytes| bytes as f64),
             Metric::RunqueueWait => run.runqueue_wait_ns.and_then(seconds),
-            Metric::Instructions => None,
-            Metric::Cycles => None,
-            Metric::Energy => None,
+            Metric::Instructions | Metric::Cycles => run.counts.get(metric.id()).map(|&count| count as f64),
+            Metric::Energy => run.energy_uj.map(|energy| energy as f64 * 1e-6),
             Metric::Custom(name) => self.custom.get(name).copied(),
         }
     }

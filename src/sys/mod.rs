@@ -5,6 +5,8 @@
 pub mod launch;
 mod memory;
 mod os;
+pub mod perf;
+pub mod powercap;
 pub mod procfs;
 pub mod runner;
 pub mod signals;

@@ -19,6 +19,8 @@ use std::{env, fmt, fs};
 
 use super::memory::Memory;
 use super::os::{self, Affinity, Program};
+use super::perf;
+use super::powercap::{self, Meters};
 use super::procfs::{self, MachineStat, Storage};
 use super::stream::Stream;
 use super::watch::Watch;
@@ -67,7 +69,7 @@ fn read_request() -> Result<RunRequest, RunFailure> {
 }
 
 fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
-    let mut counters = Counters::open();
+    let mut counters = Counters::open(request);
     let mut memory = Memory::open();
     let signals = seclude().map_err(|error| RunFailure::new("set up", "the runner", &error))?;
     let stdin = open_stdin(request)?;
@@ -115,6 +117,8 @@ fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
         runqueue_wait_ns: tree.runqueue_wait_ns,
         steal_ns: difference(&before, &after, |counts| Some(nanoseconds(counts.machine.as_ref()?.all.steal))),
         forks: difference(&before, &after, |counts| Some(counts.machine.as_ref()?.forks)),
+        counts: counters.perf.read().collect(),
+        energy_uj: counters.energy_uj(&before, &after),
         end: outcome.end,
         survivors: outcome.survivors,
         stdout,
@@ -215,6 +219,9 @@ struct Counters {
     with_children: Option<File>,
     /// This process alone: it has one thread.
     alone: Option<File>,
+    /// Counted by the CPU, by the tree alone.
+    perf: perf::Counters,
+    meters: Option<Meters>,
 }
 
 /// One reading of all counters.
@@ -222,14 +229,17 @@ struct Counts {
     machine: Option<MachineStat>,
     /// Storage traffic of the reaped tree.
     storage: Option<Storage>,
+    energy: Option<powercap::Readings>,
 }
 
 impl Counters {
     /// Opened early: once inspection is forbidden, these files belong to root.
-    fn open() -> Self {
+    fn open(request: &RunRequest) -> Self {
         Self {
             with_children: File::open("/proc/self/io").ok(),
             alone: File::open("/proc/thread-self/io").ok(),
+            perf: perf::Counters::open(&request.counters),
+            meters: request.energy.then(|| Meters::open(Path::new(powercap::FOLDER)).ok()).flatten(),
         }
     }
 
@@ -239,7 +249,12 @@ impl Counters {
             read_bytes: all.read_bytes.saturating_sub(own.read_bytes),
             write_bytes: all.write_bytes.saturating_sub(own.write_bytes),
         });
-        Counts { machine: procfs::machine_stat(), storage }
+        let energy = self.meters.as_mut().and_then(Meters::read);
+        Counts { machine: procfs::machine_stat(), storage, energy }
+    }
+
+    fn energy_uj(&self, before: &Counts, after: &Counts) -> Option<u64> {
+        Some(self.meters.as_ref()?.used_uj(before.energy.as_ref()?, after.energy.as_ref()?))
     }
 }
 

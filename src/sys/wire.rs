@@ -2,6 +2,7 @@
 //!
 //! **Invariant**: plain data, no behaviour; both ends are the same binary, so the format is not stored as such.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -29,6 +30,35 @@ pub struct RunRequest {
     pub grace_ns: u64,
     /// The program may only use these CPUs; empty for all that this process may use.
     pub cpus: Vec<u32>,
+    /// Counters of the program's whole tree; those that the system refuses are left out of the record.
+    pub counters: Vec<CounterRequest>,
+    /// Whether the energy meters are read before and after.
+    pub energy: bool,
+}
+
+/// A number that the CPU or the kernel counts while the tree runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CounterRequest {
+    /// Key in [`RunRecord::counts`].
+    pub name: String,
+    /// Added up; more than one on CPUs with several kinds of core.
+    pub events: Vec<PerfEvent>,
+}
+
+/// `type` and `config` of `perf_event_open`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerfEvent {
+    pub kind: u32,
+    pub config: u64,
+}
+
+/// Why the system does not give a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// A clause for people.
+    pub reason: String,
+    /// What would change that.
+    pub hint: Option<String>,
 }
 
 /// The runner's answer.
@@ -78,6 +108,11 @@ pub struct RunRecord {
     pub steal_ns: Option<u64>,
     /// Processes and threads created on the whole machine during the run.
     pub forks: Option<u64>,
+    /// User-mode counts of the whole tree, by [`CounterRequest::name`]; absent where they did not run.
+    #[serde(default)]
+    pub counts: BTreeMap<String, u64>,
+    /// What all CPU packages used during the run, whoever used it, µJ.
+    pub energy_uj: Option<u64>,
     pub end: RunEnd,
     /// Descendants that had to be killed after the program's own exit.
     pub survivors: u32,

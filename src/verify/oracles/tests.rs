@@ -38,6 +38,8 @@ impl Lab {
             runqueue_wait_ns: None,
             steal_ns: None,
             forks: None,
+            counts: Default::default(),
+            energy_uj: None,
             end: RunEnd::Exited(0),
             survivors: 0,
             stdout: self.captured(stdout),
