@@ -1,20 +1,28 @@
 //! What kind of machine this is, and how busy.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
-use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
-use super::Gpus;
-use crate::sys::procfs;
+use super::files::Files;
+use super::{Cgroup, Gpus};
+use crate::config::Metric;
+use crate::sys::powercap::{self, Meters};
+use crate::sys::wire::Refused;
+use crate::sys::{perf, procfs};
 
 /// Hexadecimal digits of a fingerprint: 48 bits tell apart more machines than anyone compares.
 const FINGERPRINT_DIGITS: usize = 12;
 
 const GIB: u64 = 1 << 30;
+
+/// Load per hardware thread above which two busy threads are likely to share a core.
+const SMT_LOAD_MAX: f64 = 0.35;
 
 /// Everything about the machine that a measurement should be read with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,13 +38,40 @@ pub struct Facts {
     pub arch: String,
     /// The frequency governor of the first CPU; absent where the kernel does not scale frequencies.
     pub governor: Option<String>,
+    /// Whether the CPU may run above its base frequency; absent where the kernel does not say.
+    pub turbo: Option<bool>,
+    /// Whether two hardware threads share one core; absent where the kernel does not say.
+    pub smt: Option<bool>,
     /// Whether a hypervisor shows itself.
     pub virtualised: bool,
+    /// What this process's control groups allow it.
+    #[serde(default)]
+    pub cgroup: Cgroup,
+    /// Whether the metrics that not every machine gives are there: instructions, cycles, energy.
+    #[serde(default)]
+    pub sources: BTreeMap<Metric, Source>,
     pub gpus: Gpus,
     /// Mean number of running or waiting tasks over the last minute, when the facts were read.
     pub load_1min: Option<f64>,
     /// Share of the last 10 seconds (0–1) in which some task waited for a CPU; absent where not measured.
     pub cpu_pressure_10s: Option<f64>,
+    /// The same for memory that had to be freed first, and for storage.
+    pub memory_pressure_10s: Option<f64>,
+    pub io_pressure_10s: Option<f64>,
+}
+
+/// Whether the machine gives a metric.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    Available,
+    Refused(Refused),
+}
+
+impl<T> From<Result<T, Refused>> for Source {
+    fn from(offer: Result<T, Refused>) -> Self {
+        offer.map_or_else(Self::Refused, |_| Self::Available)
+    }
 }
 
 /// The machine does not say what it is.
@@ -55,6 +90,8 @@ impl Facts {
             .with_memory(MemoryRefreshKind::nothing().with_ram());
         let system = System::new_with_specifics(wanted).map_err(|error| FactsError(error.into()))?;
         let cpus = system.cpus();
+        let files = Files::of_this_machine();
+        let pressure = |resource| procfs::pressure(resource).map(|pressure| pressure.some.ratio_10s);
         Ok(Self {
             cpu_model: cpus.first().map_or("", |cpu| cpu.brand()).trim().to_owned(),
             cores_logical: u32::try_from(cpus.len()).unwrap_or(u32::MAX),
@@ -62,13 +99,27 @@ impl Facts {
             memory_bytes: system.total_memory(),
             kernel_release: System::kernel_version().map_err(|error| FactsError(error.into()))?,
             arch: System::cpu_arch(),
-            governor: read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-            virtualised: is_virtualised(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
-                || fs::exists("/proc/device-tree/hypervisor").unwrap_or(false),
+            governor: files.governor(),
+            turbo: files.turbo(),
+            smt: files.smt(),
+            virtualised: files.virtualised(),
+            cgroup: Cgroup::read(&files),
+            sources: sources(),
             gpus: Gpus::read(),
             load_1min: procfs::load().map(|load| load.average[0]),
-            cpu_pressure_10s: procfs::pressure("cpu").map(|pressure| pressure.some.ratio_10s),
+            cpu_pressure_10s: pressure("cpu"),
+            memory_pressure_10s: pressure("memory"),
+            io_pressure_10s: pressure("io"),
         })
+    }
+
+    /// Why the machine does not give a metric; absent where it does.
+    #[must_use]
+    pub fn refusal(&self, metric: &Metric) -> Option<&Refused> {
+        match self.sources.get(metric)? {
+            Source::Available => None,
+            Source::Refused(refused) => Some(refused),
+        }
     }
 
     /// What about the machine makes measurements worse, and what to do about it.
@@ -88,6 +139,32 @@ impl Facts {
                  performance` steadies them"
                     .to_owned(),
             );
+        }
+        // Hypervisors show no frequencies that a guest could hold still.
+        if self.turbo == Some(true) && !self.virtualised {
+            found.push(
+                "turbo is on: speeds vary with heat and with how many cores are busy; `echo 1 | sudo tee \
+                 /sys/devices/system/cpu/intel_pstate/no_turbo` (elsewhere `echo 0 | sudo tee \
+                 /sys/devices/system/cpu/cpufreq/boost`) steadies them"
+                    .to_owned(),
+            );
+        }
+        if self.smt == Some(true)
+            && self.load_1min.is_some_and(|load| load > f64::from(self.cores_logical) * SMT_LOAD_MAX)
+        {
+            found.push(
+                "cores are shared by two hardware threads (SMT), and there is enough other work that some share with \
+                 the command, at about half speed: stop other programs, or `echo off | sudo tee \
+                 /sys/devices/system/cpu/smt/control` while measuring"
+                    .to_owned(),
+            );
+        }
+        // A single thread never uses up a quota of one CPU or more; what several do is seen in the throttling.
+        if let Some(cpus) = self.cgroup.cpus_max.filter(|&cpus| cpus < 1.0) {
+            found.push(format!(
+                "the control group allows {cpus:.2} CPUs: any busy program is stopped again and again; raise the \
+                 quota (docker --cpus, Kubernetes limits.cpu, systemd CPUQuota) to 1 or more"
+            ));
         }
         found
     }
@@ -121,15 +198,11 @@ pub fn cores_available() -> u32 {
     std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
 }
 
-fn read_line(path: &str) -> Option<String> {
-    let line = fs::read_to_string(path).ok()?.trim().to_owned();
-    (!line.is_empty()).then_some(line)
-}
-
-/// x86 hypervisors show themselves as a CPU flag.
-fn is_virtualised(cpuinfo: &str) -> bool {
-    let flags = cpuinfo.lines().find(|line| line.starts_with("flags"));
-    flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == "hypervisor"))
+/// Tries them: whether a counter or a meter may be read shows only then.
+fn sources() -> BTreeMap<Metric, Source> {
+    let counters = perf::hardware().into_iter().map(|(name, offer)| (Metric::named(name), offer.into()));
+    let energy = (Metric::Energy, Meters::open(Path::new(powercap::FOLDER)).into());
+    counters.chain([energy]).collect()
 }
 
 #[cfg(test)]
@@ -145,10 +218,16 @@ mod tests {
             kernel_release: "6.1.0".to_owned(),
             arch: "x86_64".to_owned(),
             governor: None,
+            turbo: None,
+            smt: None,
             virtualised: false,
+            cgroup: Cgroup::default(),
+            sources: BTreeMap::from([(Metric::Energy, Source::Available)]),
             gpus: Gpus::Absent { reason: "none".to_owned() },
             load_1min: Some(0.5),
             cpu_pressure_10s: None,
+            memory_pressure_10s: None,
+            io_pressure_10s: None,
         }
     }
 
@@ -162,6 +241,8 @@ mod tests {
         check(|_| {}, true);
         check(|facts| facts.load_1min = Some(9.0), true);
         check(|facts| facts.cpu_pressure_10s = Some(0.9), true);
+        check(|facts| facts.io_pressure_10s = Some(0.9), true);
+        check(|facts| facts.sources.clear(), true);
         check(|facts| facts.memory_bytes += 4096, true);
         check(|facts| facts.memory_bytes *= 2, false);
         check(|facts| facts.cpu_model.push('x'), false);
@@ -172,10 +253,24 @@ mod tests {
     }
 
     #[test]
-    fn hypervisors_are_seen_in_the_flags_only() {
-        assert!(is_virtualised("model name : a hypervisor\nflags\t\t: fpu hypervisor lm\n"));
-        assert!(!is_virtualised("model name : a hypervisor\nflags\t\t: fpu lm\n"));
-        assert!(!is_virtualised(""));
+    fn warnings_say_what_to_do() {
+        let check = |change: fn(&mut Facts), words: &[&str]| {
+            let mut changed = facts();
+            change(&mut changed);
+            let warnings = changed.warnings().join("\n");
+            assert_eq!(words.is_empty(), warnings.is_empty(), "{warnings}");
+            assert!(words.iter().all(|word| warnings.contains(word)), "{warnings}");
+        };
+        check(|_| {}, &[]);
+        check(|facts| facts.load_1min = Some(1.9), &["load is 1.9"]);
+        check(|facts| facts.governor = Some("powersave".to_owned()), &["cpupower"]);
+        check(|facts| facts.turbo = Some(true), &["no_turbo"]);
+        check(|facts| (facts.turbo, facts.virtualised) = (Some(true), true), &[]);
+        check(|facts| facts.turbo = Some(false), &[]);
+        check(|facts| facts.smt = Some(true), &[]);
+        check(|facts| (facts.smt, facts.load_1min) = (Some(true), Some(1.45)), &["SMT", "smt/control"]);
+        check(|facts| facts.cgroup.cpus_max = Some(0.5), &["0.50 CPUs", "raise the quota"]);
+        check(|facts| facts.cgroup.cpus_max = Some(1.5), &[]);
     }
 
     #[test]
@@ -183,6 +278,12 @@ mod tests {
         let facts = Facts::read().unwrap();
         assert!(!facts.cpu_model.is_empty() && !facts.kernel_release.is_empty() && facts.memory_bytes > 0);
         assert!((1..=facts.cores_logical).contains(&facts.cores_available));
+        for metric in [Metric::Instructions, Metric::Cycles, Metric::Energy] {
+            let refusal = facts.refusal(&metric);
+            assert!(refusal.is_none_or(|refused| !refused.reason.is_empty()), "{facts:?}");
+            assert_eq!(facts.sources[&metric] == Source::Available, refusal.is_none());
+        }
+        assert_eq!(facts.refusal(&Metric::Wall), None);
     }
 
     #[test]

@@ -3,10 +3,15 @@
 //! **Invariant**: never starts a process and never reads while one is being measured; holds nothing that names the
 //! machine's owner (no host name, no serial number).
 
+mod cgroup;
 mod facts;
+mod files;
 mod gpu;
 mod lock;
+mod strain;
 
-pub use facts::{Facts, FactsError, cores_available};
+pub use cgroup::Cgroup;
+pub use facts::{Facts, FactsError, Source, cores_available};
 pub use gpu::{Gpu, Gpus};
 pub use lock::{LockError, MeasureLock};
+pub use strain::{Moment, Stalls, Strain};

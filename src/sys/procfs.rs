@@ -197,6 +197,12 @@ pub fn pressure(resource: &str) -> Option<Pressure> {
     parse_pressure(&read(&format!("/proc/pressure/{resource}"))?)
 }
 
+/// Clock ticks per second of the times in `/proc`.
+#[must_use]
+pub fn ticks_per_second() -> u64 {
+    os::ticks_per_second()
+}
+
 fn read(path: &str) -> Option<String> {
     // Names of processes may hold any bytes.
     fs::read(path).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
