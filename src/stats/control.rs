@@ -4,8 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{Side, weigh};
-use super::noise::Noise;
+use super::sign::ln_sign_e;
 use super::summary::{MAD_TO_SIGMA, excess_kurtosis, mad};
 
 /// Fewest pairs whose spread is taken for the session's noise: their MAD is then within a factor of 2 of it in 6 of
@@ -19,7 +18,7 @@ pub struct NullControl {
     pub pairs: usize,
     /// ln of the two-sided sign e-value.
     pub e_value_ln: f64,
-    /// 1.4826 · MAD of the control's log ratios, for [`Noise::Known`]; absent below [`NOISE_PAIRS_MIN`] pairs, or
+    /// 1.4826 · MAD of the control's log ratios, for [`Noise::Known`](super::noise::Noise::Known); absent below [`NOISE_PAIRS_MIN`] pairs, or
     /// when at least half of them are the same.
     pub noise: Option<f64>,
     /// Excess kurtosis: below −1 the noise has two levels, above 1 wild values; absent below four pairs or without
@@ -39,7 +38,9 @@ pub enum Health {
 #[must_use]
 pub fn null_control(log_ratios: &[f64], alpha: f64) -> NullControl {
     let measured = log_ratios.iter().all(|value| value.is_finite());
-    let e_value_ln = weigh(log_ratios, 0.0, Side::Either, Noise::Unknown).ln;
+    let below = log_ratios.iter().filter(|&&value| value < 0.0).count();
+    let above = log_ratios.iter().filter(|&&value| value > 0.0).count();
+    let e_value_ln = ln_sign_e(below, below + above);
     let enough = log_ratios.len() >= NOISE_PAIRS_MIN;
     let noise = mad(log_ratios).map(|mad| mad * MAD_TO_SIGMA);
     NullControl {

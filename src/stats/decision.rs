@@ -5,17 +5,22 @@
 //!
 //! | question | wrong with probability at most α, however often one looks |
 //! |---|---|
-//! | [`Question::Different`] | "faster or slower" when the arms are the same |
-//! | [`Question::Faster`] | "faster" when B is not; and, on its own, "slower" when B is not |
+//! | [`Question::Different`] | any word, whatever the truth |
+//! | [`Question::Faster`] | "faster" when B is not, or "equivalent"; and, on its own, "slower" when B is not |
+//!
+//! The proof is one line: a word is said only when the interval allows nothing else, so a false word needs evidence of
+//! 1/α against the true log ratio itself. [`Question::Different`] gives each side half of α.
 //!
 //! **Invariant**: pure and without memory: the decision is a function of the log ratios in order and the plan.
+
+use std::f64::consts::LN_2;
 
 use serde::{Deserialize, Serialize};
 
 use super::effect::{Estimate, infinite_as_null};
 use super::evidence::Side;
 use super::sequential::Test;
-use super::sign::ln_sign_e;
+use super::sign::ln_sign_e_one_sided;
 
 pub use super::control::{Health, NOISE_PAIRS_MIN, NullControl, null_control};
 pub use super::noise::{LEARNED_PAIRS_MIN, Noise};
@@ -29,12 +34,38 @@ pub enum Question {
     Different,
 }
 
+/// The evidence that is enough, as ln of one-sided e-values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Bar {
+    /// For the truth being below a shift.
+    pub below_ln: f64,
+    /// For the truth being above a shift.
+    pub above_ln: f64,
+    /// Of an interval between the shifts that such evidence refutes (0–1).
+    pub confidence: f64,
+}
+
+impl Bar {
+    pub(super) fn new(alpha: f64, question: Question) -> Self {
+        let ln = question.tests_ln() - alpha.ln();
+        let error = if question == Question::Faster { 2.0 * alpha } else { alpha };
+        Self { below_ln: ln, above_ln: ln, confidence: (1.0 - error).max(0.0) }
+    }
+
+    pub(super) fn ln(&self, side: Side) -> f64 {
+        match side {
+            Side::Below => self.below_ln,
+            Side::Above => self.above_ln,
+        }
+    }
+}
+
 impl Question {
-    /// The side on which this question's evidence bets when it speaks for `truth`.
-    pub(super) fn side(self, truth: Side) -> Side {
+    /// ln of the number of one-sided tests that share α.
+    pub(super) fn tests_ln(self) -> f64 {
         match self {
-            Self::Faster => truth,
-            Self::Different => Side::Either,
+            Self::Faster => 0.0,
+            Self::Different => LN_2,
         }
     }
 }
@@ -66,9 +97,10 @@ pub enum Status {
 pub struct Decision {
     pub word: Word,
     pub estimate: Estimate,
-    /// Natural logarithm of the evidence for the word, or against "no difference" when there is no word.
+    /// Natural logarithm of the evidence for the word, or against "no difference" when there is no word. For
+    /// [`Question::Different`] it is half of the larger one-sided e-value, which is at most their mean.
     pub e_value_ln: f64,
-    /// ln 1/α; infinite for α = 0 (`null` in JSON).
+    /// What would be enough: ln 1/α, more in a race; infinite for α = 0 (`null` in JSON).
     #[serde(with = "infinite_as_null")]
     pub threshold_ln: f64,
     pub decided_by: Part,
@@ -113,7 +145,8 @@ pub enum Part {
 pub enum Stopped {
     Evidence,
     /// Not even pairs of the best kind could still answer within the budget; or, asked for faster, the evidence
-    /// refutes a speed-up of `min_effect`.
+    /// refutes a speed-up of `min_effect`; or, in a race, an answer is improbable and others have better use for the
+    /// time.
     Futility,
     Budget,
     /// The numbers were no measurements.
@@ -138,7 +171,8 @@ pub fn pairs_needed_at_least(alpha: f64) -> usize {
         return usize::MAX;
     }
     // 2^n/(n+1) ≥ 1/α ends before n = 2000 for every positive f64.
-    (0..2000).find(|&n| ln_sign_e(n, n) >= -alpha.ln()).unwrap_or(usize::MAX)
+    let bar = Bar::new(alpha, Question::Different);
+    (0..2000).find(|&n| ln_sign_e_one_sided(n, n) >= bar.below_ln).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -177,7 +211,7 @@ mod tests {
 
     #[test]
     fn fewest_pairs_of_one_mind() {
-        for (alpha, pairs) in [(0.05, 8), (0.01, 11), (0.001, 14), (1.0, 0), (0.0, usize::MAX)] {
+        for (alpha, pairs) in [(0.05, 8), (0.01, 11), (0.001, 14), (1.0, 2), (0.0, usize::MAX)] {
             assert_eq!(pairs_needed_at_least(alpha), pairs, "α = {alpha}");
         }
     }

@@ -46,7 +46,7 @@ impl Default for Values {
 }
 
 /// Ordered as the values are: 0 is zero, otherwise the sign's side and how far out.
-type Bucket = i32;
+pub(super) type Bucket = i32;
 
 impl Distribution {
     #[must_use]
@@ -63,7 +63,8 @@ impl Distribution {
             if self.count == 0 { (value, value) } else { (self.least.min(value), self.greatest.max(value)) };
         self.count += 1;
         let step = value - self.running_mean;
-        self.running_mean += step / self.count as f64;
+        // Divided first, so that the largest numbers do not overflow.
+        self.running_mean += value / self.count as f64 - self.running_mean / self.count as f64;
         self.squares += step * (value - self.running_mean);
         let sum = self.sum + value;
         self.lost +=
@@ -105,7 +106,8 @@ impl Distribution {
 
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        let mean = (self.sum + self.lost) / self.count as f64;
+        let exact = (self.sum + self.lost) / self.count as f64;
+        let mean = if exact.is_finite() { exact } else { self.running_mean };
         (self.count > 0).then(|| mean.clamp(self.least, self.greatest))
     }
 
@@ -125,13 +127,7 @@ impl Distribution {
     pub fn mad(&self) -> Option<f64> {
         match &self.values {
             Values::Exact(values) => summary::mad(values),
-            Values::Buckets(_) => {
-                let median = self.median()?;
-                let mut deviations: Vec<(f64, u64)> =
-                    self.groups().map(|(value, count)| ((value - median).abs(), count)).collect();
-                deviations.sort_unstable_by(|first, second| first.0.total_cmp(&second.0));
-                self.interpolate(deviations.into_iter(), 0.5)
-            }
+            Values::Buckets(_) => mad_of(|| self.groups()),
         }
     }
 
@@ -140,7 +136,7 @@ impl Distribution {
     pub fn quantile(&self, share: f64) -> Option<f64> {
         match &self.values {
             Values::Exact(values) => summary::quantile(values, share),
-            Values::Buckets(_) => self.interpolate(self.groups(), share),
+            Values::Buckets(_) => quantile_of(self.groups(), self.count, share),
         }
     }
 
@@ -172,27 +168,37 @@ impl Distribution {
         let groups = buckets.into_iter().flatten();
         groups.map(|(&bucket, &count)| (middle(bucket).clamp(self.least, self.greatest), count))
     }
+}
 
-    /// The quantile of ascending values with counts.
-    fn interpolate(&self, groups: impl Iterator<Item = (f64, u64)>, share: f64) -> Option<f64> {
-        let last = self.count.checked_sub(1)?;
-        let position = share.clamp(0.0, 1.0) * last as f64;
-        let index = (position.floor() as u64).min(last);
-        let mut lower = None;
-        let mut before = 0;
-        for (value, count) in groups {
-            before += count;
-            if lower.is_none() && before > index {
-                lower = Some(value);
-            }
-            if let Some(at) = lower
-                && before > (index + 1).min(last)
-            {
-                return Some(at + (value - at) * (position - index as f64));
-            }
+/// The quantile of `total` ascending values with counts, as [`Distribution::quantile`].
+pub(super) fn quantile_of(groups: impl Iterator<Item = (f64, u64)>, total: u64, share: f64) -> Option<f64> {
+    let last = total.checked_sub(1)?;
+    let position = share.clamp(0.0, 1.0) * last as f64;
+    let index = (position.floor() as u64).min(last);
+    let mut lower = None;
+    let mut before = 0;
+    for (value, count) in groups {
+        before += count;
+        if lower.is_none() && before > index {
+            lower = Some(value);
         }
-        lower
+        if let Some(at) = lower
+            && before > (index + 1).min(last)
+        {
+            return Some(at + (value - at) * (position - index as f64));
+        }
     }
+    lower
+}
+
+/// The median absolute deviation of ascending values with counts.
+pub(super) fn mad_of<I: Iterator<Item = (f64, u64)>>(groups: impl Fn() -> I) -> Option<f64> {
+    let total = groups().map(|(_, count)| count).sum();
+    let median = quantile_of(groups(), total, 0.5)?;
+    let mut deviations: Vec<(f64, u64)> =
+        groups().map(|(value, count)| ((value - median).abs(), count)).collect();
+    deviations.sort_unstable_by(|first, second| first.0.total_cmp(&second.0));
+    quantile_of(deviations.into_iter(), total, 0.5)
 }
 
 /// ln of the ratio of a bucket's ends, so that its middle is within [`RELATIVE_ERROR`] of both.
@@ -203,7 +209,7 @@ fn ln_width() -> f64 {
 /// Bucket of the smallest positive normal f64; anything smaller goes into it.
 const OUTMOST: f64 = 708.5;
 
-fn bucket(value: f64) -> Bucket {
+pub(super) fn bucket(value: f64) -> Bucket {
     if value == 0.0 {
         return 0;
     }
@@ -213,10 +219,114 @@ fn bucket(value: f64) -> Bucket {
 }
 
 /// The value that is equally far, relatively, from both ends of its bucket.
-fn middle(bucket: Bucket) -> f64 {
+pub(super) fn middle(bucket: Bucket) -> f64 {
     if bucket == 0 {
         return 0.0;
     }
     let low = (f64::from(bucket.abs() - 1) * ln_width() - OUTMOST).exp();
     (low * (1.0 + RELATIVE_ERROR)).copysign(f64::from(bucket))
+}
+
+/// At least every value of a bucket, and by no more than its width.
+pub(super) fn upper_end(bucket: Bucket) -> f64 {
+    // As the bucket of a value is found by its logarithm, ends are sharp to rounding only.
+    const ROUNDING: f64 = 1e-9;
+    match bucket {
+        -1 | 0 => 0.0,
+        1.. => (f64::from(bucket) * ln_width() - OUTMOST).exp() * (1.0 + ROUNDING),
+        _ => -(f64::from(-bucket - 1) * ln_width() - OUTMOST).exp() * (1.0 - ROUNDING),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::stats::rng::Rng;
+
+    fn of(values: &[f64]) -> Distribution {
+        let mut distribution = Distribution::new();
+        values.iter().for_each(|&value| distribution.push(value));
+        distribution
+    }
+
+    #[track_caller]
+    fn within(actual: Option<f64>, expected: Option<f64>, tolerance: f64) {
+        let (Some(actual), Some(expected)) = (actual, expected) else {
+            panic!("{actual:?} {expected:?}");
+        };
+        assert!((actual - expected).abs() <= tolerance, "{actual} ≠ {expected} ± {tolerance}");
+    }
+
+    #[test]
+    fn nothing_is_known_of_nothing() {
+        let none = of(&[f64::NAN, f64::INFINITY]);
+        assert_eq!((none.count(), none.min(), none.max(), none.mean()), (0, None, None, None));
+        assert_eq!((none.stddev(), none.median(), none.mad(), none.quantile(0.9)), (None, None, None, None));
+        assert_eq!(none.histogram(0.0, 1.0, 3), [0, 0, 0]);
+    }
+
+    #[test]
+    fn few_values_are_exact() {
+        let distribution = of(&[2.0, 8.0, 0.0, 4.0, 1.0]);
+        assert_eq!((distribution.min(), distribution.max()), (Some(0.0), Some(8.0)));
+        assert_eq!((distribution.mean(), distribution.median()), (Some(3.0), Some(2.0)));
+        assert_eq!((distribution.mad(), distribution.quantile(0.25)), (Some(2.0), Some(1.0)));
+        within(distribution.stddev(), Some(10f64.sqrt()), 1e-12);
+        assert_eq!(distribution.histogram(0.0, 8.0, 4), [2, 1, 1, 1]);
+        assert_eq!(distribution.histogram(3.0, 3.0, 1), [0]);
+        assert!(distribution.is_exact());
+    }
+
+    #[test]
+    fn many_values_are_within_the_stated_error_and_in_bounded_memory() {
+        let mut rng = Rng::new(4);
+        for (what, draw) in [
+            ("times", (|rng: &mut Rng| (0.3 * rng.normal()).exp()) as fn(&mut Rng) -> f64),
+            ("any sign", |rng| rng.normal()),
+            ("two levels", |rng| if rng.coin() { 0.0 } else { 5.0 }),
+            ("far apart", |rng| (100.0 * rng.normal()).exp()),
+        ] {
+            let values: Vec<f64> = (0..EXACT_MAX + 5_000).map(|_| draw(&mut rng)).collect();
+            let distribution = of(&values);
+            assert!(!distribution.is_exact(), "{what}");
+            let near = |value: Option<f64>| 1.001 * RELATIVE_ERROR * value.map_or(0.0, f64::abs) + 1e-300;
+            for share in [0.0, 0.01, 0.25, 0.5, 0.77, 0.99, 1.0] {
+                let exact = summary::quantile(&values, share);
+                // Between two levels the quantile of a few more or less may be anything between.
+                within(distribution.quantile(share), exact, near(exact));
+            }
+            let (median, mad) = (summary::median(&values), summary::mad(&values));
+            within(distribution.mad(), mad, near(median) + near(mad));
+            within(
+                distribution.mean(),
+                summary::mean(&values),
+                1e-9 * summary::mean(&values).map_or(0.0, f64::abs) + 1e-9,
+            );
+            assert_eq!(distribution.histogram(-1e300, 1e300, 1), [values.len() as u64], "{what}");
+            let Values::Buckets(buckets) = &distribution.values else { panic!("{what}: no buckets") };
+            assert!(buckets.len() <= values.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_bucket_holds_its_value(value in any::<f64>()) {
+            prop_assume!(value.is_finite());
+            let bucket = bucket(value);
+            let subnormal = f64::MIN_POSITIVE;
+            prop_assert!((middle(bucket) - value).abs() <= 1.000_1 * RELATIVE_ERROR * value.abs() + subnormal);
+            prop_assert!(upper_end(bucket) >= value, "{} < {}", upper_end(bucket), value);
+            prop_assert!(upper_end(bucket) <= value + 2.01 * RELATIVE_ERROR * value.abs() + subnormal);
+        }
+
+        #[test]
+        fn nothing_is_nan(values in prop::collection::vec(any::<f64>(), 1..50)) {
+            let distribution = of(&values);
+            for number in [distribution.mean(), distribution.stddev(), distribution.median(), distribution.mad()] {
+                prop_assert!(number.is_none_or(|number| !number.is_nan()), "{:?}", distribution);
+            }
+        }
+    }
 }

@@ -5,11 +5,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::Question;
+use super::decision::{Bar, Question};
 use super::evidence::{Side, Weigher};
-use super::noise::{Noise, Scales};
-use super::sign::{ln_sign_e, ln_sign_e_one_sided};
-use super::summary::{MAD_TO_SIGMA, hodges_lehmann, mad, median};
+use super::log_ratios::{KEPT_MAX, LogRatios};
+use super::noise::Noise;
+use super::sign::ln_sign_e_one_sided;
+use super::summary::{MAD_TO_SIGMA, hodges_lehmann};
 
 /// Sum of the normal quantiles for 5 % two-sided error and 80 % power: 1.96 + 0.84.
 const DETECTION_SIGMAS: f64 = 2.8;
@@ -74,42 +75,34 @@ impl Estimate {
 
 /// Estimates B / A from log ratios, in the order measured; `None` when there are none, or one is not finite.
 ///
-/// The interval is the set of shifts that the evidence for the question does not reject at `alpha`: two-sided with
-/// confidence 1 − α for [`Question::Different`]; for [`Question::Faster`] each bound holds with 1 − α, both together
-/// with 1 − 2α, so that the interval leaves out 1 exactly when the question is answered. `noise` as in
+/// The interval is the set of shifts that one-sided evidence does not refute: for [`Question::Different`] each bound
+/// holds with 1 − α/2, both together with 1 − α; for [`Question::Faster`] each with 1 − α, both together with 1 − 2α.
+/// So the interval leaves out 1 exactly when the question is answered. `noise` as in
 /// [`TestPlan`](super::decision::TestPlan).
 ///
-/// Beyond [`EXACT_PAIRS_MAX`] pairs the ratio is the median, and sizes are rounded within 1/2000 of the sample, away
-/// from an answer: the interval is a little wider than the evidence asks for.
+/// Beyond [`EXACT_PAIRS_MAX`] pairs the ratio is the median, and sizes are rounded by a thousandth of their distance
+/// from it, away from an answer: the interval is a little wider than the evidence asks for.
 #[must_use]
 pub fn estimate(log_ratios: &[f64], alpha: f64, question: Question, noise: Noise) -> Option<Estimate> {
     if !log_ratios.iter().all(|value| value.is_finite()) {
         return None;
     }
-    estimate_scaled(log_ratios, &Scales::of(log_ratios, noise), alpha, question)
+    estimate_of(&LogRatios::of(log_ratios, noise), Bar::new(alpha, question))
 }
 
-/// [`estimate`] of finite log ratios, with the scales learned.
-pub(super) fn estimate_scaled(
-    log_ratios: &[f64],
-    scales: &Scales,
-    alpha: f64,
-    question: Question,
-) -> Option<Estimate> {
-    let centre =
-        if log_ratios.len() <= EXACT_PAIRS_MAX { hodges_lehmann(log_ratios)? } else { median(log_ratios)? };
-    let mirrored: Vec<f64> = log_ratios.iter().map(|value| -value).collect();
-    let high = upper_bound(log_ratios, scales, alpha, question);
-    let low = -upper_bound(&mirrored, scales, alpha, question);
-    let spread = MAD_TO_SIGMA * mad(log_ratios)?;
-    let pairs = log_ratios.len();
+/// [`estimate`] of finite log ratios, with as much evidence as is asked for.
+pub(super) fn estimate_of(log_ratios: &LogRatios, bar: Bar) -> Option<Estimate> {
+    let centre = centre(log_ratios)?;
+    let high = upper_bound(log_ratios, false, bar.below_ln);
+    let low = -upper_bound(log_ratios, true, bar.above_ln);
+    let spread = MAD_TO_SIGMA * log_ratios.mad()?;
+    let pairs = log_ratios.pairs();
     let blind = pairs < NOISE_PAIRS_MIN;
-    let sides = if question == Question::Faster { 2.0 } else { 1.0 };
     Some(Estimate {
         ratio: centre.clamp(low, high).exp(),
         low: low.exp(),
         high: high.exp(),
-        confidence: (1.0 - sides * alpha).max(0.0),
+        confidence: bar.confidence,
         pairs,
         noise: spread,
         minimum_detectable: if blind {
@@ -121,65 +114,54 @@ pub(super) fn estimate_scaled(
 }
 
 /// The Hodges–Lehmann estimate of up to [`EXACT_PAIRS_MAX`] log ratios, the median of more.
-pub(super) fn centre(log_ratios: &[f64]) -> Option<f64> {
-    if log_ratios.len() <= EXACT_PAIRS_MAX { hodges_lehmann(log_ratios) } else { median(log_ratios) }
+pub(super) fn centre(log_ratios: &LogRatios) -> Option<f64> {
+    log_ratios.kept().map_or_else(|| log_ratios.median(), hodges_lehmann)
 }
 
 /// Pairs up to which the estimate is the Hodges–Lehmann one and the interval exact; both are O(n) per pair.
-pub const EXACT_PAIRS_MAX: usize = 2000;
+pub const EXACT_PAIRS_MAX: usize = KEPT_MAX;
 
-/// The largest log ratio that is not refuted from above.
-fn upper_bound(log_ratios: &[f64], scales: &Scales, alpha: f64, question: Question) -> f64 {
+/// The largest log ratio, or the largest negative of one, that evidence of e^`enough_ln` does not refute from above.
+fn upper_bound(log_ratios: &LogRatios, negated: bool, enough_ln: f64) -> f64 {
+    let scales = log_ratios.scales();
+    let median = log_ratios.median().map(|median| if negated { -median } else { median });
+    let Some(median) = median else {
+        return f64::INFINITY;
+    };
+    let Some(kept) = log_ratios.kept() else {
+        // The evidence falls as values are rounded up.
+        let groups = log_ratios.rounded_up(negated);
+        let sized = scales.are_bet_on();
+        return upper_root(groups.iter().map(|group| group.value), median, |shift| {
+            let mut weigher = Weigher::new(shift, sized);
+            groups.iter().for_each(|group| weigher.push_many(group.value, group.scale, group.count));
+            refutes(&weigher, Side::Below, enough_ln)
+        });
+    };
+    let values: Vec<f64> = kept.iter().map(|value| if negated { -value } else { *value }).collect();
     if !scales.are_bet_on() {
-        upper_order_statistic(log_ratios, alpha, question)
-    } else if log_ratios.len() <= EXACT_PAIRS_MAX {
-        let weigher = |shift| Weigher::of(log_ratios, scales, shift);
-        upper_root(log_ratios, |shift| refutes(&weigher(shift), Side::Below, alpha, question))
-    } else {
-        // The evidence for either side is at least half of that for one, which falls as values are rounded up.
-        let sides = if question == Question::Faster { 1.0 } else { 2.0 };
-        let rounded = rounded_up(log_ratios, scales);
-        let refuted = |shift| {
-            let mut weigher = Weigher::new(shift, true);
-            rounded.iter().for_each(|&(value, scale, count)| weigher.push_many(value, scale, count));
-            weigher.reaches(Side::Below, f64::ln(sides / alpha))
-        };
-        upper_root(log_ratios, refuted)
+        return upper_order_statistic(&values, enough_ln);
     }
+    upper_root(values.iter().copied(), median, |shift| {
+        refutes(&Weigher::of(&values, scales, shift), Side::Below, enough_ln)
+    })
 }
 
-/// The log ratios of each scale in at most [`EXACT_PAIRS_MAX`] groups of neighbours, as (largest, scale, number).
-fn rounded_up(log_ratios: &[f64], scales: &Scales) -> Vec<(f64, Option<f64>, usize)> {
-    let mut groups = Vec::new();
-    for (range, scale) in scales.runs(log_ratios.len()) {
-        let size = range.len().div_ceil(EXACT_PAIRS_MAX);
-        let mut sorted = log_ratios[range].to_vec();
-        sorted.sort_unstable_by(f64::total_cmp);
-        groups.extend(sorted.chunks(size).map(|group| (group[group.len() - 1], scale, group.len())));
-    }
-    groups
-}
-
-/// Whether the evidence refutes that the centre of the log ratios is at the weigher's shift or beyond it, seen from
-/// `truth`.
-pub(super) fn refutes(weigher: &Weigher, truth: Side, alpha: f64, question: Question) -> bool {
-    let [below, above] = weigher.counts();
-    let agreeing = if truth == Side::Below { below } else { above };
-    2 * agreeing > weigher.pairs() && weigher.reaches(question.side(truth), -alpha.ln())
+/// Whether evidence of e^`enough_ln` refutes that the centre of the log ratios is at the weigher's shift or beyond it,
+/// seen from `truth`.
+///
+/// Signs and sizes may speak for opposite sides, where most pairs gain a little and a few lose much: then the signs,
+/// which are nearer to the centre, must agree, lest both sides be refuted. Both conditions grow with the shift.
+pub(super) fn refutes(weigher: &Weigher, truth: Side, enough_ln: f64) -> bool {
+    weigher.leans(truth) && weigher.reaches(truth, enough_ln)
 }
 
 /// With signs alone the bound is the observed value above which too few lie to keep up the doubt.
-fn upper_order_statistic(log_ratios: &[f64], alpha: f64, question: Question) -> f64 {
+fn upper_order_statistic(log_ratios: &[f64], enough_ln: f64) -> f64 {
     let n = log_ratios.len();
-    let refuted = |above: usize| {
-        let ln = match question {
-            Question::Faster => ln_sign_e_one_sided(n - above, n),
-            Question::Different => ln_sign_e(n - above, n),
-        };
-        ln >= -alpha.ln()
-    };
-    // The fewest that are not refuted: the doubt grows with them, and at half and half nothing is refuted.
-    let (mut above, mut undoubted) = (0, n / 2);
+    let refuted = |above: usize| ln_sign_e_one_sided(n - above, n) >= enough_ln;
+    // The fewest that are not refuted: the doubt grows with them, and half and half refutes nothing.
+    let (mut above, mut undoubted) = (0, n.div_ceil(2));
     while above < undoubted {
         let middle = usize::midpoint(above, undoubted);
         if refuted(middle) {
@@ -195,12 +177,14 @@ fn upper_order_statistic(log_ratios: &[f64], alpha: f64, question: Question) -> 
     *scratch.select_nth_unstable_by(above - 1, |first, second| second.total_cmp(first)).1
 }
 
-/// With sizes the bound is where the evidence crosses 1/α: it grows with the shift from the centre on.
-fn upper_root(log_ratios: &[f64], refuted: impl Fn(f64) -> bool) -> f64 {
-    let Some(start) = median(log_ratios) else {
-        return f64::INFINITY;
-    };
-    let mut step = log_ratios.iter().map(|value| (value - start).abs()).fold(f64::MIN_POSITIVE, f64::max);
+/// The bound is where the evidence crosses what is enough: it grows with the shift. Seen from the values' median, at
+/// or below it.
+fn upper_root(values: impl Iterator<Item = f64>, start: f64, refuted: impl Fn(f64) -> bool) -> f64 {
+    // So many values may tie with their median that the others refute it.
+    if refuted(start) {
+        return start;
+    }
+    let mut step = values.map(|value| (value - start).abs()).fold(f64::MIN_POSITIVE, f64::max);
     let mut low = start;
     while !refuted(low + step) {
         low += step;
@@ -359,8 +343,8 @@ mod tests {
         #[test]
         fn the_interval_leaves_out_one_exactly_when_the_evidence_is_enough((values, question, noise) in inputs()) {
             let estimate = of(&values, question, noise);
-            let weigher = Weigher::of(&values, &Scales::of(&values, noise), 0.0);
-            let refuted = refutes(&weigher, Side::Below, 0.05, question);
+            let weigher = Weigher::of(&values, &crate::stats::noise::Scales::of(&values, noise), 0.0);
+            let refuted = refutes(&weigher, Side::Below, Bar::new(0.05, question).below_ln);
             prop_assert_eq!(estimate.high < 1.0, refuted, "{:?}", estimate);
         }
     }

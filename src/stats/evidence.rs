@@ -49,7 +49,6 @@ pub enum Side {
     Below,
     /// B takes more time.
     Above,
-    Either,
 }
 
 /// Natural logarithms of e-values.
@@ -81,7 +80,6 @@ pub fn weigh(log_ratios: &[f64], shift: f64, side: Side, noise: Noise) -> Eviden
 #[derive(Debug, Clone)]
 pub(super) struct Weigher {
     shift: f64,
-    pairs: usize,
     below: usize,
     above: usize,
     /// Absent when sizes are no part of the evidence.
@@ -99,7 +97,7 @@ struct Sizes {
 impl Weigher {
     pub(super) fn new(shift: f64, sized: bool) -> Self {
         let sizes = sized.then(|| Sizes { bets: Bets::new(), start_ln: None });
-        Self { shift, pairs: 0, below: 0, above: 0, sizes }
+        Self { shift, below: 0, above: 0, sizes }
     }
 
     /// As after each of `log_ratios`, in the order measured, with its scale.
@@ -126,7 +124,6 @@ impl Weigher {
                 .get_or_insert_with(|| [below, above].map(|k| ln_sign_e_one_sided(k, below + above)));
             sizes.bets.push_many(distance / scale, count);
         }
-        self.pairs += count;
         if distance < 0.0 {
             self.below += count;
         } else if distance > 0.0 {
@@ -138,13 +135,25 @@ impl Weigher {
         self.shift
     }
 
-    pub(super) fn pairs(&self) -> usize {
-        self.pairs
-    }
-
     /// Pairs below the shift, and above it.
     pub(super) fn counts(&self) -> [usize; 2] {
         [self.below, self.above]
+    }
+
+    /// Whether more of the pairs with a sign lie on the side than beyond it.
+    pub(super) fn leans(&self, side: Side) -> bool {
+        2 * self.agreeing(side) > self.signs()
+    }
+
+    fn agreeing(&self, side: Side) -> usize {
+        match side {
+            Side::Below => self.below,
+            Side::Above => self.above,
+        }
+    }
+
+    fn signs(&self) -> usize {
+        self.below + self.above
     }
 
     pub(super) fn evidence(&self, side: Side) -> Evidence {
@@ -154,22 +163,16 @@ impl Weigher {
     /// The evidence that would stand if each of `pairs` more pairs spoke for the side as strongly as any pair could:
     /// its sign agrees, and it doubles the stake.
     pub(super) fn evidence_at_best(&self, side: Side, pairs: usize) -> Evidence {
-        let n = self.below + self.above + pairs;
-        let sign_ln = match side {
-            Side::Below => ln_sign_e_one_sided(self.below + pairs, n),
-            Side::Above => ln_sign_e_one_sided(self.above + pairs, n),
-            Side::Either => ln_sign_e(self.below.max(self.above) + pairs, n),
-        };
+        let sign_ln = ln_sign_e_one_sided(self.agreeing(side) + pairs, self.signs() + pairs);
         Evidence::new(sign_ln, self.size_ln_at_best(side, pairs))
     }
 
-    /// For either side, each bet at its own best, which no single future gives: at most twice too high.
     fn size_ln_at_best(&self, side: Side, pairs: usize) -> Option<f64> {
-        let [below, above] = self.sizes_ln()?;
-        let now = match side {
-            Side::Below => below,
-            Side::Above => above,
-            Side::Either => ln_mean_exp(&[below, above]),
+        let sizes = self.sizes.as_ref()?;
+        let now = match (sizes.start_ln, side) {
+            (Some([below, _]), Side::Below) => below + sizes.bets.ln_down(),
+            (Some([_, above]), Side::Above) => above + sizes.bets.ln_up(),
+            (None, _) => ln_sign_e_one_sided(self.agreeing(side), self.signs()),
         };
         Some(now + pairs as f64 * LN_2)
     }
@@ -182,16 +185,13 @@ impl Weigher {
 
     /// As [`Self::reaches`], of [`Self::evidence_at_best`].
     pub(super) fn reaches_at_best(&self, side: Side, pairs: usize, threshold_ln: f64) -> bool {
-        let n = self.below + self.above + pairs;
-        let k = pairs
-            + match side {
-                Side::Below => self.below,
-                Side::Above => self.above,
-                Side::Either => self.below.max(self.above),
-            };
-        if n > SIGNS_SUMMED_MAX && side != Side::Either {
-            // Half of the two-sided mixture's mass, or more, lies on the more frequent side.
-            let at_least = ln_sign_e(k, n);
+        let (k, n) = (self.agreeing(side) + pairs, self.signs() + pairs);
+        // Half of the two-sided mixture's mass, or more, lies on the more frequent side.
+        let at_least = ln_sign_e(k, n);
+        if 2 * k >= n && at_least >= threshold_ln + LN_2 {
+            return true;
+        }
+        if n > SIGNS_SUMMED_MAX {
             let size_ln = self.size_ln_at_best(side, pairs);
             if Evidence::new(at_least + LN_2, size_ln).ln < threshold_ln {
                 return false;
@@ -206,17 +206,17 @@ impl Weigher {
     /// The size part as a start (ln) and the bets since; absent when sizes are no part of the evidence.
     pub(super) fn sizes(&self, upward: bool) -> Option<(f64, Bets)> {
         let sizes = self.sizes.as_ref()?;
-        let k = if upward { self.above } else { self.below };
+        let side = if upward { Side::Above } else { Side::Below };
         let start_ln = sizes.start_ln.map_or_else(
-            || ln_sign_e_one_sided(k, self.below + self.above),
+            || ln_sign_e_one_sided(self.agreeing(side), self.signs()),
             |starts| starts[usize::from(upward)],
         );
         Some((start_ln, sizes.bets))
     }
 
     /// At least the evidence for any side, by a few multiplications.
-    fn ln_most(&self) -> f64 {
-        let n = (self.below + self.above) as f64;
+    pub(super) fn ln_most(&self) -> f64 {
+        let n = self.signs() as f64;
         let lead = self.below.abs_diff(self.above) as f64;
         // The best single win rate beats the mixture, and KL(½ + δ ‖ ½) ≤ 4 ln 2 · δ² with δ = lead / 2n.
         let sign_ln = if n > 0.0 { LN_2 * lead * lead / n } else { 0.0 };
@@ -225,14 +225,6 @@ impl Weigher {
             None => LN_2 + sign_ln,
         });
         (LN_2 + sign_ln).max(size_ln)
-    }
-
-    /// ln of the size part below and above.
-    fn sizes_ln(&self) -> Option<[f64; 2]> {
-        self.sizes.as_ref().map(|sizes| match sizes.start_ln {
-            Some([below, above]) => [below + sizes.bets.ln_down(), above + sizes.bets.ln_up()],
-            None => [self.below, self.above].map(|k| ln_sign_e_one_sided(k, self.below + self.above)),
-        })
     }
 }
 
@@ -275,7 +267,7 @@ mod tests {
             for noise in
                 [Noise::Unknown, Noise::Known(0.01), Noise::Known(1.0), Noise::Known(30.0), Noise::Learned]
             {
-                for side in [Side::Below, Side::Above, Side::Either] {
+                for side in [Side::Below, Side::Above] {
                     close(
                         mean_over_signs(magnitudes, 0.0, |values| weigh(values, 0.0, side, noise).ln),
                         1.0,
@@ -312,7 +304,7 @@ mod tests {
     }
 
     fn sides() -> impl Strategy<Value = Side> {
-        prop::sample::select(vec![Side::Below, Side::Above, Side::Either])
+        prop::sample::select(vec![Side::Below, Side::Above])
     }
 
     proptest! {

@@ -34,6 +34,9 @@ impl From<Option<f64>> for Noise {
 /// Fewest pairs from which a scale is learned; it is learned anew at each doubling.
 pub const LEARNED_PAIRS_MIN: usize = 8;
 
+/// From so many pairs a scale is known within a few percent: no better one is looked for.
+const LEARNED_PAIRS_MAX: usize = 2048;
+
 /// The scale of each pair so far.
 #[derive(Debug, Clone)]
 pub(super) struct Scales {
@@ -56,7 +59,9 @@ impl Scales {
         let mut scales = Self::new(noise);
         let mut pairs = LEARNED_PAIRS_MIN;
         while pairs <= log_ratios.len() {
-            scales.learn(&log_ratios[..pairs]);
+            if scales.learns_at(pairs) {
+                scales.learn(pairs, mad(&log_ratios[..pairs]));
+            }
             pairs *= 2;
         }
         scales
@@ -72,16 +77,16 @@ impl Scales {
         self.changes.last().map(|&(_, scale)| scale)
     }
 
-    /// To be called with all pairs so far after each pair. O(1) on average.
-    pub(super) fn learn(&mut self, log_ratios: &[f64]) {
-        let pairs = log_ratios.len();
-        if self.noise != Noise::Learned || pairs < LEARNED_PAIRS_MIN || !pairs.is_power_of_two() {
-            return;
-        }
+    /// Whether there is something to learn after so many pairs.
+    pub(super) fn learns_at(&self, pairs: usize) -> bool {
+        let open = pairs <= LEARNED_PAIRS_MAX || self.changes.is_empty();
+        self.noise == Noise::Learned && pairs >= LEARNED_PAIRS_MIN && pairs.is_power_of_two() && open
+    }
+
+    /// To be called after each pair that [`Self::learns_at`], with the median absolute deviation of all so far.
+    pub(super) fn learn(&mut self, pairs: usize, mad: Option<f64>) {
         // With most pairs the same there is nothing to learn yet.
-        if let Some(scale) =
-            mad(log_ratios).map(|mad| mad * MAD_TO_SIGMA).filter(|&s| s > 0.0 && s.is_finite())
-        {
+        if let Some(scale) = mad.map(|mad| mad * MAD_TO_SIGMA).filter(|&s| s > 0.0 && s.is_finite()) {
             self.changes.push((pairs, scale));
         }
     }
@@ -106,11 +111,6 @@ mod tests {
         let runs: Vec<_> = scales.runs(values.len()).collect();
         let spread = |pairs: usize| mad(&values[..pairs]).map(|mad| mad * MAD_TO_SIGMA);
         assert_eq!(runs, [(0..8, None), (8..16, spread(8)), (16..32, spread(16)), (32..40, spread(32))]);
-        let mut stepwise = Scales::new(Noise::Learned);
-        for pairs in 1..=values.len() {
-            stepwise.learn(&values[..pairs]);
-        }
-        assert_eq!(stepwise.changes, scales.changes);
     }
 
     #[test]

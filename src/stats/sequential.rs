@@ -1,24 +1,26 @@
 //! A test that is shown one pair at a time.
 //!
 //! A look is O(1): the evidence about no difference, and about the two margins, is kept up with every pair; the
-//! estimate and its interval, O(n) and more, are computed only when asked for or when there is a word to say. All log
-//! ratios are kept for that, 8 bytes a pair.
+//! estimate and its interval, O(n) and more, are computed only when asked for or when there is a word to say. Memory is
+//! bounded: log ratios are counted in buckets beyond [`EXACT_PAIRS_MAX`] of them.
 //!
 //! **Invariant**: the answer is a function of the log ratios in order and the plan; looking changes nothing.
 
-use super::decision::{Decision, Part, Question, Status, Stopped, TestPlan, Word};
-use super::effect::{EXACT_PAIRS_MAX, Estimate, centre, estimate_scaled, refutes};
-use super::evidence::{Evidence, Side, Weigher, weigh};
+use super::decision::{Bar, Decision, Part, Question, Status, Stopped, TestPlan, Word};
+use super::effect::{EXACT_PAIRS_MAX, Estimate, centre, estimate_of, refutes};
+use super::evidence::{Evidence, Side, Weigher};
 use super::forecast::Forecast;
-use super::noise::{LEARNED_PAIRS_MIN, Noise, Scales};
-use super::summary::{MAD_TO_SIGMA, mad};
+use super::log_ratios::LogRatios;
+use super::noise::LEARNED_PAIRS_MIN;
+use super::summary::MAD_TO_SIGMA;
 
 /// The pairs so far of one comparison.
 #[derive(Debug, Clone)]
 pub struct Test {
     plan: TestPlan,
-    log_ratios: Vec<f64>,
-    scales: Scales,
+    /// As the plan asks, or as the race does that the test is part of.
+    bar: Bar,
+    log_ratios: LogRatios,
     /// About no difference.
     none: Weigher,
     /// About B slower by just the margin.
@@ -32,11 +34,12 @@ pub struct Test {
 impl Test {
     #[must_use]
     pub fn new(plan: TestPlan) -> Self {
-        let scales = Scales::new(plan.noise);
-        let about = |shift| Weigher::new(shift, scales.are_bet_on());
+        let log_ratios = LogRatios::new(plan.noise);
+        let about = |shift| Weigher::new(shift, log_ratios.scales().are_bet_on());
         let margin = margin(&plan);
         let (none, slower, faster) = (about(0.0), about(margin), about(-margin));
-        Self { plan, log_ratios: Vec::new(), scales, none, slower, faster, bad: false }
+        let bar = Bar::new(plan.alpha, plan.question);
+        Self { plan, bar, none, slower, faster, log_ratios, bad: false }
     }
 
     /// Adds the ln B/A of the next pair. One that is not finite is no measurement: it ends the test.
@@ -45,18 +48,17 @@ impl Test {
             self.bad = true;
             return;
         }
-        let scale = self.scales.current();
+        let scale = self.log_ratios.scales().current();
         for weigher in [&mut self.none, &mut self.slower, &mut self.faster] {
             weigher.push(log_ratio, scale);
         }
         self.log_ratios.push(log_ratio);
-        self.scales.learn(&self.log_ratios);
     }
 
     /// Pairs with a finite log ratio.
     #[must_use]
     pub fn pairs(&self) -> usize {
-        self.log_ratios.len()
+        self.log_ratios.pairs()
     }
 
     #[must_use]
@@ -67,21 +69,19 @@ impl Test {
     /// What is known of the effect now; [`Estimate::unknown`] without pairs. O(n log n).
     #[must_use]
     pub fn estimate(&self) -> Estimate {
-        let TestPlan { alpha, question, .. } = self.plan;
-        let Some(mut estimate) = estimate_scaled(&self.log_ratios, &self.scales, alpha, question) else {
+        let Some(mut estimate) = estimate_of(&self.log_ratios, self.bar) else {
             return Estimate::unknown();
         };
-        // A rounded interval must not doubt what the evidence itself has refuted.
-        if self.pairs() > EXACT_PAIRS_MAX {
-            for weigher in [&self.none, &self.slower, &self.faster] {
-                if self.refutes(weigher, Side::Below) {
-                    estimate.high = estimate.high.min(weigher.shift().exp());
-                }
-                if self.refutes(weigher, Side::Above) {
-                    estimate.low = estimate.low.max(weigher.shift().exp());
-                }
+        // Not even by rounding may the interval doubt what the evidence itself has refuted.
+        for weigher in [&self.none, &self.slower, &self.faster] {
+            if self.refutes(weigher, Side::Below) {
+                estimate.high = estimate.high.min(weigher.shift().exp());
+            }
+            if self.refutes(weigher, Side::Above) {
+                estimate.low = estimate.low.max(weigher.shift().exp());
             }
         }
+        estimate.ratio = estimate.ratio.clamp(estimate.low, estimate.high);
         estimate
     }
 
@@ -89,36 +89,32 @@ impl Test {
     /// [`EXACT_PAIRS_MAX`] pairs where only the size of the effect is in doubt.
     #[must_use]
     pub fn status(&self) -> Status {
+        self.answer().map_or(Status::Continue, |answer| Status::Decided(self.close(answer)))
+    }
+
+    /// [`Self::status`] without the estimate.
+    pub(super) fn answer(&self) -> Option<Answer> {
         if self.bad {
-            let evidence = weigh(&self.log_ratios, 0.0, Side::Either, Noise::Unknown);
-            return Status::Decided(self.close(Word::Invalid, Stopped::BadData, evidence));
+            return Some(self.no_word(Word::Invalid, Stopped::BadData));
         }
         let spent = self.pairs() >= self.plan.pairs_max;
         if self.pairs() < self.plan.pairs_min && !spent {
-            return Status::Continue;
+            return None;
         }
-        if let Some((word, evidence)) = self.word() {
-            return Status::Decided(self.close(word, Stopped::Evidence, evidence));
+        if let Some((word, grounds)) = self.word() {
+            return Some(Answer { word, stopped: Stopped::Evidence, grounds });
         }
-        let stopped = match (spent, self.is_futile()) {
-            (true, _) => Stopped::Budget,
-            (false, true) => Stopped::Futility,
-            (false, false) => return Status::Continue,
-        };
-        let evidence = self.none.evidence(self.plan.question.side(Side::Below));
-        Status::Decided(self.close(Word::Inconclusive, stopped, evidence))
+        if spent {
+            return Some(self.no_word(Word::Inconclusive, Stopped::Budget));
+        }
+        self.is_futile().then(|| self.no_word(Word::Inconclusive, Stopped::Futility))
     }
 
     /// The decision when no more pairs are to come, for a reason that this test does not know of.
     #[must_use]
     pub fn end(&self) -> Decision {
-        match self.status() {
-            Status::Decided(decision) => decision,
-            Status::Continue => {
-                let evidence = self.none.evidence(self.plan.question.side(Side::Below));
-                self.close(Word::Inconclusive, Stopped::Budget, evidence)
-            }
-        }
+        let budget = || self.no_word(Word::Inconclusive, Stopped::Budget);
+        self.close(self.answer().unwrap_or_else(budget))
     }
 
     /// Pairs beyond those made after which there will probably (in about 80 of 100 sessions of normal noise) be
@@ -131,80 +127,117 @@ impl Test {
         let noise = self.noise().filter(|_| !self.bad)?;
         let centre = centre(&self.log_ratios).unwrap_or(0.0);
         let margin = margin(&self.plan);
-        let (upward, sides) = match self.plan.question {
-            Question::Faster => (centre > margin, 1.0),
-            Question::Different => (centre > 0.0, 2.0),
+        let upward = match self.plan.question {
+            Question::Faster => centre > margin,
+            Question::Different => centre > 0.0,
         };
-        let [below, above] = self.none.counts();
-        let forecast = Forecast {
-            agreeing: if upward { above } else { below },
-            signs: below + above,
-            sizes: self.none.sizes(upward),
-            upward,
-            effect: centre.abs().max(margin),
-            noise,
-            scale: self.scales.current().unwrap_or(noise),
-            // For either side the evidence is half of that for one, when the other side's is lost.
-            threshold_ln: self.threshold_ln() + f64::ln(sides),
-        };
+        let side = if upward { Side::Above } else { Side::Below };
+        let forecast = self.forecast(&self.none, side, centre.abs().max(margin), noise);
         let missing = self.plan.pairs_min.saturating_sub(self.pairs());
         forecast.pairs().map(|pairs| pairs.max(missing))
     }
 
+    /// Whether some word is still within reach of a lucky session of `pairs_left` more pairs at most, if the effect is
+    /// the most favourable one that the pairs so far make plausible. Never hopeless before there is noise to go by, and
+    /// before `pairs_min`.
+    pub(super) fn has_hope(&self, pairs_left: usize) -> bool {
+        let step = (self.pairs() / HOPE_LOOKS).next_power_of_two();
+        if self.pairs() < HOPE_PAIRS_MIN.max(self.plan.pairs_min) || !self.pairs().is_multiple_of(step) {
+            return true;
+        }
+        let Some((noise, median)) = self.noise().zip(self.log_ratios.median()) else {
+            return true;
+        };
+        let left = pairs_left.min(self.pairs_left());
+        let doubt = PLAUSIBLE_SIGMAS * noise / (self.pairs() as f64).sqrt();
+        let margin = margin(&self.plan);
+        let reaches = |weigher: &Weigher, side: Side| {
+            let toward =
+                if side == Side::Below { weigher.shift() - median } else { median - weigher.shift() };
+            self.forecast(weigher, side, toward + doubt, noise).is_within_reach(left)
+        };
+        let is_large_enough = |toward: f64| toward + doubt >= margin;
+        is_large_enough(-median) && reaches(&self.none, Side::Below)
+            || is_large_enough(median) && reaches(&self.none, Side::Above)
+            || margin > 0.0 && reaches(&self.slower, Side::Below) && reaches(&self.faster, Side::Above)
+    }
+
+    /// How the evidence of a weigher will go on if log ratios lie `effect` beyond its shift.
+    fn forecast(&self, weigher: &Weigher, side: Side, effect: f64, noise: f64) -> Forecast {
+        let upward = side == Side::Above;
+        let [below, above] = weigher.counts();
+        Forecast {
+            agreeing: if upward { above } else { below },
+            signs: below + above,
+            sizes: weigher.sizes(upward),
+            upward,
+            effect,
+            noise,
+            scale: self.log_ratios.scales().current().unwrap_or(noise),
+            threshold_ln: self.bar.ln(side),
+        }
+    }
+
+    /// Asks for other evidence than the plan does.
+    pub(super) fn set_bar(&mut self, bar: Bar) {
+        self.bar = bar;
+    }
+
+    /// The share of e^`enough_ln` that the evidence against no difference lacks on a side, 0–1.
+    ///
+    /// All of it where it is little, or where the evidence is a long sum, of very many pairs.
+    pub(super) fn missing(&self, side: Side, enough_ln: f64) -> f64 {
+        if self.none.ln_most() < enough_ln - LITTLE_LN {
+            return 1.0;
+        }
+        if self.pairs() <= EXACT_PAIRS_MAX {
+            return (1.0 - (self.none.evidence(side).ln - enough_ln).exp()).max(0.0);
+        }
+        if self.none.reaches(side, enough_ln) { 0.0 } else { 1.0 }
+    }
+
     /// Standard deviation of a log ratio: as seen once there are enough to see it, before as planned.
     fn noise(&self) -> Option<f64> {
-        let seen = || mad(&self.log_ratios).map(|mad| mad * MAD_TO_SIGMA).filter(|&noise| noise > 0.0);
-        let planned = || self.scales.current();
+        let seen = || self.log_ratios.mad().map(|mad| mad * MAD_TO_SIGMA).filter(|&noise| noise > 0.0);
+        let planned = || self.log_ratios.scales().current();
         if self.pairs() >= LEARNED_PAIRS_MIN { seen().or_else(planned) } else { planned() }
     }
 
-    fn word(&self) -> Option<(Word, Evidence)> {
-        let sided = match self.plan.question {
-            Question::Faster => self.faster_or_slower(),
-            Question::Different => self.different(),
-        };
-        sided.or_else(|| self.equivalent())
-    }
-
-    fn faster_or_slower(&self) -> Option<(Word, Evidence)> {
-        let threshold_ln = self.threshold_ln();
-        if self.none.reaches(Side::Below, threshold_ln) && self.centre_is_beyond(Side::Below) {
-            return Some((Word::Faster, self.none.evidence(Side::Below)));
-        }
-        self.none.reaches(Side::Above, threshold_ln).then(|| (Word::Slower, self.none.evidence(Side::Above)))
-    }
-
-    fn different(&self) -> Option<(Word, Evidence)> {
-        if !self.none.reaches(Side::Either, self.threshold_ln()) {
-            return None;
-        }
-        let word = if self.centre_is_beyond(Side::Below) {
-            Word::Faster
-        } else if self.centre_is_beyond(Side::Above) {
-            Word::Slower
+    fn word(&self) -> Option<(Word, Grounds)> {
+        let is_slow_enough = || self.plan.question == Question::Faster || self.centre_is_beyond(Side::Above);
+        if self.refutes(&self.none, Side::Below) && self.centre_is_beyond(Side::Below) {
+            Some((Word::Faster, self.grounds(&self.none, Side::Below)))
+        } else if self.refutes(&self.none, Side::Above) && is_slow_enough() {
+            Some((Word::Slower, self.grounds(&self.none, Side::Above)))
         } else {
-            return None;
-        };
-        Some((word, self.none.evidence(Side::Either)))
+            self.equivalent()
+        }
     }
 
-    fn equivalent(&self) -> Option<(Word, Evidence)> {
+    fn equivalent(&self) -> Option<(Word, Grounds)> {
         let within = self.plan.min_effect > 0.0
             && self.refutes(&self.slower, Side::Below)
             && self.refutes(&self.faster, Side::Above);
         within.then(|| {
-            let question = self.plan.question;
-            let below = self.slower.evidence(question.side(Side::Below));
-            let above = self.faster.evidence(question.side(Side::Above));
-            (Word::Equivalent, if below.ln <= above.ln { below } else { above })
+            let below = self.grounds(&self.slower, Side::Below);
+            let above = self.grounds(&self.faster, Side::Above);
+            (Word::Equivalent, if below.surplus_ln() <= above.surplus_ln() { below } else { above })
         })
     }
 
     fn is_futile(&self) -> bool {
-        let remaining = (self.plan.pairs_max - self.pairs()).min(FUTILITY_HORIZON_PAIRS);
-        let side = self.plan.question.side(Side::Below);
-        let too_small = self.plan.question == Question::Faster && self.refutes(&self.faster, Side::Above);
-        too_small || !self.none.reaches_at_best(side, remaining, self.threshold_ln())
+        let remaining = self.pairs_left();
+        let enough_ln = Bar::new(self.plan.alpha, self.plan.question).below_ln;
+        let out_of_reach = |side| !self.none.reaches_at_best(side, remaining, enough_ln);
+        match self.plan.question {
+            Question::Faster => self.refutes(&self.faster, Side::Above) || out_of_reach(Side::Below),
+            Question::Different => out_of_reach(Side::Below) && out_of_reach(Side::Above),
+        }
+    }
+
+    /// Pairs until the budget is spent, as far as one need look.
+    fn pairs_left(&self) -> usize {
+        self.plan.pairs_max.saturating_sub(self.pairs()).min(FUTILITY_HORIZON_PAIRS)
     }
 
     /// Whether the estimate lies on a side of no difference by at least the margin.
@@ -228,29 +261,78 @@ impl Test {
     }
 
     fn refutes(&self, weigher: &Weigher, truth: Side) -> bool {
-        refutes(weigher, truth, self.plan.alpha, self.plan.question)
+        refutes(weigher, truth, self.bar.ln(truth))
     }
 
-    fn threshold_ln(&self) -> f64 {
-        -self.plan.alpha.ln()
+    fn grounds(&self, weigher: &Weigher, side: Side) -> Grounds {
+        Grounds { evidence: weigher.evidence(side), enough_ln: self.bar.ln(side) }
     }
 
-    fn close(&self, word: Word, stopped: Stopped, evidence: Evidence) -> Decision {
-        let threshold_ln = self.threshold_ln();
+    /// With what speaks against no difference.
+    fn no_word(&self, word: Word, stopped: Stopped) -> Answer {
+        let [below, above] = [Side::Below, Side::Above].map(|side| self.grounds(&self.none, side));
+        let faster = self.plan.question == Question::Faster || below.surplus_ln() >= above.surplus_ln();
+        Answer { word, stopped, grounds: if faster { below } else { above } }
+    }
+
+    fn close(&self, answer: Answer) -> Decision {
+        let Answer { word, stopped, grounds: Grounds { evidence, enough_ln } } = answer;
         let decided_by = match evidence.size_ln {
-            Some(size_ln) if size_ln.min(evidence.sign_ln) >= threshold_ln => Part::Both,
+            Some(size_ln) if size_ln.min(evidence.sign_ln) >= enough_ln => Part::Both,
             Some(size_ln) if size_ln > evidence.sign_ln => Part::Size,
             _ => Part::Sign,
         };
-        let estimate = self.estimate();
-        Decision { word, estimate, e_value_ln: evidence.ln, threshold_ln, decided_by, stopped }
+        let tests_ln = self.plan.question.tests_ln();
+        Decision {
+            word,
+            estimate: self.estimate(),
+            e_value_ln: evidence.ln - tests_ln,
+            threshold_ln: enough_ln - tests_ln,
+            decided_by,
+            stopped,
+        }
     }
 }
+
+/// The end of a test.
+pub(super) struct Answer {
+    pub word: Word,
+    pub stopped: Stopped,
+    grounds: Grounds,
+}
+
+/// One-sided evidence, and how much of it is enough.
+struct Grounds {
+    evidence: Evidence,
+    enough_ln: f64,
+}
+
+impl Grounds {
+    fn surplus_ln(&self) -> f64 {
+        self.evidence.ln - self.enough_ln
+    }
+}
+
+/// ln of a factor by which evidence is short when it is not worth the sum.
+const LITTLE_LN: f64 = 2.0;
 
 /// The log ratio of an effect just worth having.
 fn margin(plan: &TestPlan) -> f64 {
     plan.min_effect.ln_1p()
 }
 
+/// Fewest pairs to lose hope after.
+const HOPE_PAIRS_MIN: usize = 12;
+
+/// Hope is looked for about so often while the number of pairs doubles: it fades slowly and costs more than a look at
+/// the evidence.
+const HOPE_LOOKS: usize = 6;
+
+/// An effect further from the median than so many standard errors of it (1.25 σ/√n for normal noise) is not plausible.
+const PLAUSIBLE_SIGMAS: f64 = 2.0 * 1.25;
+
 /// So many agreeing pairs overcome any history that a session can have, and keep the sums of the evidence short.
 const FUTILITY_HORIZON_PAIRS: usize = 100_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,252 +1,197 @@
-//! Whole sessions, simulated through the real `decide` with a look after every pair.
+//! Whole sessions, simulated through the real test with a look after every pair.
 //!
 //! Each noise shape makes the times of two slots; a fair coin says which slot is B, as in a real session. What is
-//! checked is the promise itself: the probability of *ever* giving a false word.
+//! checked is the promise itself: the probability of *ever* giving a false word, by the upper end of an exact interval.
 
-use super::decision::{Noise, Question, Status, TestPlan, Word, null_control};
-use super::evidence::{Side, weigh};
+use super::control::null_control;
+use super::decision::{Noise, Question, TestPlan, Word};
 use super::lond::ELond;
+use super::proportion;
 use super::rng::Rng;
+use super::screen::{SCREEN_PAIRS, Screen, screen};
 use super::sequential::Test;
+use super::summary::{mean, quantile};
 
-const ALPHA: f64 = 0.05;
-const PAIRS_MAX: usize = 40;
+mod exact;
+mod machine;
+mod properties;
 
-/// How far the exact walk is followed.
-const WALK_PAIRS_MAX: usize = 60;
+pub(super) use machine::{Machine, Shape};
 
-/// Of each noise shape and question.
-const SESSIONS: usize = 700;
+/// Of each noise shape.
+const SESSIONS: u64 = 10_000;
 
-/// The machine's noise: ln of how much longer each further run takes than an undisturbed one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Shape {
-    Normal,
-    /// Skewed: exp of a normal, on the time itself.
-    Lognormal,
-    /// Lag-1 autocorrelation 0.74, as measured on a loaded machine.
-    Autocorrelated,
-    /// Every run 2 % slower than the one before it: the second slot always loses.
-    Drift,
-    /// A fast and a slow mode, as with two kinds of core.
-    Bimodal,
-    Cauchy,
-    /// The second run of a pair takes exactly 10 % more, as by a thermal or cache penalty: |L| is constant.
-    TwoPoint,
-    /// Steps of a 10 ms clock on 50 ms: ties and few distinct values.
-    CoarseClock,
-}
+/// Budget of a session: most of the false words that there will ever be come this early.
+const PAIRS_MAX: usize = 24;
 
-const ALL: [Shape; 8] = [
-    Shape::Normal,
-    Shape::Lognormal,
-    Shape::Autocorrelated,
-    Shape::Drift,
-    Shape::Bimodal,
-    Shape::Cauchy,
-    Shape::TwoPoint,
-    Shape::CoarseClock,
-];
-
-/// A machine with its noise, from which log ratios of pairs are drawn.
-struct Machine {
-    rng: Rng,
-    noise: Shape,
-    last: f64,
-    runs: u32,
-}
-
-impl Machine {
-    fn new(noise: Shape, seed: u64) -> Self {
-        Self { rng: Rng::new(seed), noise, last: 0.0, runs: 0 }
-    }
-
-    fn ln_time(&mut self) -> f64 {
-        let first = self.runs.is_multiple_of(2);
-        self.runs += 1;
-        match self.noise {
-            Shape::Normal => 0.1 * self.rng.normal(),
-            Shape::Lognormal => (1.0 + (0.8 * self.rng.normal()).exp()).ln(),
-            Shape::Autocorrelated => {
-                self.last = 0.74 * self.last + 0.1 * self.rng.normal();
-                self.last
-            }
-            Shape::Drift => 0.02 * f64::from(self.runs) + 0.01 * self.rng.normal(),
-            Shape::Bimodal => (if self.rng.coin() { 0.4 } else { 0.0 }) + 0.01 * self.rng.normal(),
-            Shape::Cauchy => 0.05 * (std::f64::consts::PI * (self.rng.uniform() - 0.5)).tan(),
-            Shape::TwoPoint => {
-                if first {
-                    0.0
-                } else {
-                    0.1
-                }
-            }
-            Shape::CoarseClock => (5.0 + (0.8 * self.rng.normal()).round().clamp(-2.0, 2.0)).ln(),
-        }
-    }
-
-    /// One pair in random order, B's time changed by `effect` (ln).
-    fn log_ratio(&mut self, effect: f64) -> f64 {
-        let (first, second) = (self.ln_time(), self.ln_time());
-        effect + if self.rng.coin() { second - first } else { first - second }
-    }
-
-    fn log_ratios(&mut self, pairs: usize, effect: f64) -> Vec<f64> {
-        (0..pairs).map(|_| self.log_ratio(effect)).collect()
-    }
-}
+const PLAN: TestPlan = TestPlan {
+    alpha: 0.05,
+    pairs_min: 0,
+    pairs_max: PAIRS_MAX,
+    min_effect: 0.0,
+    noise: Noise::Learned,
+    question: Question::Different,
+};
 
 /// The word and the pairs used when looking after every pair.
 fn session(machine: &mut Machine, plan: &TestPlan, effect: f64) -> (Word, usize) {
     let mut test = Test::new(*plan);
     loop {
-        if let Status::Decided(decision) = test.status() {
-            return (decision.word, test.pairs());
+        if let Some(answer) = test.answer() {
+            return (answer.word, test.pairs());
         }
         test.push(machine.log_ratio(effect));
     }
 }
 
-fn plan(question: Question, noise: Noise) -> TestPlan {
-    TestPlan { alpha: ALPHA, pairs_min: 0, pairs_max: PAIRS_MAX, min_effect: 0.01, noise, question }
+/// How many sessions of B slower by `effect` (ln) end with one of the words.
+fn ends(shape: Shape, plan: &TestPlan, effect: f64, words: &[Word]) -> u64 {
+    let ends = |&seed: &u64| words.contains(&session(&mut Machine::new(shape, seed), plan, effect).0);
+    (0..SESSIONS).filter(ends).count() as u64
 }
 
-/// Four standard errors above α: a false alarm of this test once in 30 000 at an error of exactly α.
-fn false_words_max(sessions: usize) -> usize {
-    let n = sessions as f64;
-    (n * ALPHA + 4.0 * (n * ALPHA * (1.0 - ALPHA)).sqrt()) as usize
+/// Asserts that an error's probability is at most `level`, on the word of `count` among `trials`: with 99 % confidence
+/// (Clopper & Pearson), so that this fails in 99 of 100 tests of an error that is really above.
+#[track_caller]
+pub(super) fn assert_at_most(what: &str, count: u64, trials: u64, level: f64) {
+    let (_, upper) = proportion::interval(count, trials, 0.98);
+    println!("{what}: {count} of {trials}, at most {upper:.4}");
+    assert!(upper <= level, "{what}: {count} of {trials} may be {upper}, above {level}");
 }
 
-/// Counts (faster, slower) among sessions of B slower by `effect`; noise from a null control of 10 pairs if not given.
-fn words(noise: Shape, question: Question, noise_given: Option<f64>, effect: f64) -> (usize, usize) {
-    let (mut faster, mut slower) = (0, 0);
-    for seed in 0..SESSIONS as u64 {
-        let mut machine = Machine::new(noise, seed);
-        let control = null_control(&machine.log_ratios(10, 0.0), ALPHA).noise;
-        let (word, _) = session(&mut machine, &plan(question, noise_given.or(control).into()), effect);
-        faster += usize::from(word == Word::Faster);
-        slower += usize::from(word == Word::Slower);
-    }
-    println!(
-        "{noise:?} {question:?} {noise_given:?} +{effect}: {faster} faster, {slower} slower of {SESSIONS}"
-    );
-    (faster, slower)
+/// About 1.5 standard deviations of a pair (ln): wide enough to call B equivalent within the budget.
+fn margin(shape: Shape) -> f64 {
+    let values = Machine::new(shape, u64::MAX).log_ratios(2_000, 0.0);
+    let sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
+    1.3 * quantile(&sizes, 0.75).unwrap_or(0.0)
 }
 
+/// Without a smallest effect a word is the interval's leaving out 0: this is the interval's coverage at all times too.
 #[test]
 fn the_same_program_is_rarely_called_different_under_any_noise() {
-    for noise in ALL {
-        let (faster, slower) = words(noise, Question::Different, None, 0.0);
-        assert!(faster + slower <= false_words_max(SESSIONS), "{noise:?}: {faster} + {slower}");
+    for shape in Shape::ALL {
+        for alpha in [0.05, 0.01] {
+            let false_words = ends(shape, &TestPlan { alpha, ..PLAN }, 0.0, &[Word::Faster, Word::Slower]);
+            assert_at_most(&format!("{shape:?}, α = {alpha}"), false_words, SESSIONS, alpha);
+        }
     }
 }
 
 #[test]
-fn the_same_program_is_rarely_called_faster_under_any_noise() {
-    for noise in ALL {
-        let (faster, slower) = words(noise, Question::Faster, None, 0.0);
-        for count in [faster, slower] {
-            assert!(count <= false_words_max(SESSIONS), "{noise:?}: {faster} faster, {slower} slower");
+fn an_effect_of_the_margin_or_more_is_rarely_called_equivalent_or_its_opposite() {
+    for shape in Shape::ALL {
+        let margin = margin(shape);
+        let plan = TestPlan { min_effect: margin.exp_m1(), ..PLAN };
+        for (effect, opposite) in [(margin, Word::Faster), (-1.2 * margin, Word::Slower)] {
+            let false_words = ends(shape, &plan, effect, &[Word::Equivalent, opposite]);
+            // Only one side can be wrong here, and it has half of α.
+            assert_at_most(&format!("{shape:?}, {effect:+.3}"), false_words, SESSIONS, plan.alpha / 2.0);
         }
     }
+}
+
+/// The harness can tell a wrong promise: here a p-value that is looked at after every pair.
+#[test]
+fn a_p_value_that_is_looked_at_after_every_pair_is_caught() {
+    let fooled = |&seed: &u64| {
+        let mut machine = Machine::new(Shape::Normal, seed);
+        let (mut sum, mut squares) = (0.0, 0.0);
+        (1..=PAIRS_MAX).any(|n| {
+            let value = machine.log_ratio(0.0);
+            sum += value;
+            squares += value * value;
+            let n = n as f64;
+            let t = sum / ((squares - sum * sum / n) * n / (n - 1.0)).sqrt();
+            // Two-sided 5 % of Student's t is at most this from 8 pairs on.
+            n >= 8.0 && t.abs() > 2.365
+        })
+    };
+    let count = (0..SESSIONS).filter(fooled).count() as u64;
+    let (lower, _) = proportion::interval(count, SESSIONS, 0.98);
+    assert!(lower > PLAN.alpha, "{count} of {SESSIONS}");
 }
 
 #[test]
 fn a_control_that_misjudges_the_noise_does_no_harm() {
-    for noise in ALL {
-        let (faster, slower) = words(noise, Question::Different, Some(0.001), 0.0);
-        assert!(faster + slower <= false_words_max(SESSIONS), "{noise:?}: {faster} + {slower}");
-    }
-}
-
-#[test]
-fn a_slower_program_is_rarely_called_faster() {
-    for noise in [Shape::Normal, Shape::Cauchy, Shape::TwoPoint] {
-        let (faster, _) = words(noise, Question::Faster, None, 0.03);
-        assert!(faster <= false_words_max(SESSIONS), "{noise:?}: {faster} faster");
-    }
-}
-
-/// P(evidence ever reaches 1/α) on noise of ± `size`, exactly, by following every walk of signs.
-fn two_point_error(alpha: f64, side: Side, size: f64) -> f64 {
-    let mut alive = vec![1.0];
-    let mut error = 0.0;
-    for n in 1..=WALK_PAIRS_MAX {
-        let mut next = vec![0.0; n + 1];
-        for (below, mass) in alive.iter().enumerate() {
-            next[below] += mass / 2.0;
-            next[below + 1] += mass / 2.0;
+    for shape in Shape::ALL {
+        for noise in [0.001, 1.0] {
+            let plan = TestPlan { noise: Noise::Known(noise), ..PLAN };
+            let false_words = ends(shape, &plan, 0.0, &[Word::Faster, Word::Slower]);
+            assert_at_most(&format!("{shape:?}, assumed {noise}"), false_words, SESSIONS, plan.alpha);
         }
-        for (below, mass) in next.iter_mut().enumerate() {
-            let log_ratios: Vec<f64> = (0..n).map(|i| if i < below { -size } else { size }).collect();
-            if weigh(&log_ratios, 0.0, side, Noise::Known(1.0)).ln >= -alpha.ln() {
-                error += std::mem::take(mass);
+    }
+}
+
+/// A candidate that looked good by luck is the usual one: the confirmation takes fresh pairs, so luck does not help.
+#[test]
+fn a_candidate_that_passed_the_screen_by_chance_is_rarely_confirmed() {
+    for shape in Shape::NOISY {
+        let (mut screened, mut confirmed) = (0, 0);
+        for seed in 0..SESSIONS {
+            let mut machine = Machine::new(shape, seed);
+            let noise = null_control(&machine.log_ratios(10, 0.0), PLAN.alpha).noise;
+            if screen(&machine.log_ratios(SCREEN_PAIRS, 0.0), 0.01) == Screen::Promising {
+                let plan =
+                    TestPlan { question: Question::Faster, noise: noise.into(), min_effect: 0.01, ..PLAN };
+                screened += 1;
+                confirmed += u64::from(session(&mut machine, &plan, 0.0).0 == Word::Faster);
             }
         }
-        alive = next;
-    }
-    error
-}
-
-/// The noise that a t e-value breaks on.
-#[test]
-fn two_point_noise_keeps_every_level() {
-    for alpha in [0.05, 0.0025, 1e-4, 1e-6] {
-        for side in [Side::Below, Side::Either] {
-            for size in [0.2, 1.0, 30.0] {
-                let error = two_point_error(alpha, side, size);
-                println!("α = {alpha}, {side:?}, ±{size}: {:.2} α", error / alpha);
-                assert!(error <= alpha, "α = {alpha}, {side:?}, ±{size}: {error}");
-            }
-        }
+        assert!(screened > SESSIONS / 5, "{shape:?}: {screened} of {SESSIONS}");
+        assert_at_most(&format!("{shape:?}"), confirmed, screened, PLAN.alpha);
     }
 }
 
 #[test]
 fn a_loop_of_twenty_no_ops_rarely_keeps_one() {
-    let loops = 150;
-    for noise in [Shape::Normal, Shape::Autocorrelated, Shape::TwoPoint] {
-        let keeps_any = (0..loops).filter(|&seed| {
-            let mut machine = Machine::new(noise, 1_000 + seed);
-            let scale = null_control(&machine.log_ratios(10, 0.0), ALPHA).noise;
-            let lond = ELond::new(ALPHA, 20);
+    let lond = ELond::new(PLAN.alpha, 20);
+    for shape in Shape::NOISY {
+        let keeps_any = |&seed: &u64| {
+            let mut machine = Machine::new(shape, seed);
+            let noise = null_control(&machine.log_ratios(10, 0.0), PLAN.alpha).noise.into();
             (1..=20).any(|attempt| {
-                let plan = TestPlan { alpha: lond.level(attempt, 0), ..plan(Question::Faster, scale.into()) };
-                session(&mut machine, &plan, 0.0).0 == Word::Faster
+                let alpha = lond.level(attempt, 0);
+                let plan = TestPlan { alpha, question: Question::Faster, noise, min_effect: 0.01, ..PLAN };
+                screen(&machine.log_ratios(SCREEN_PAIRS, 0.0), 0.01) == Screen::Promising
+                    && session(&mut machine, &plan, 0.0).0 == Word::Faster
             })
-        });
-        let count = keeps_any.count();
-        println!("{noise:?}: {count} of {loops} loops kept something");
-        assert!(count <= false_words_max(loops as usize), "{noise:?}: {count} of {loops}");
+        };
+        let keeps = (0..SESSIONS).filter(keeps_any).count() as u64;
+        assert_at_most(&format!("{shape:?}"), keeps, SESSIONS, PLAN.alpha);
     }
 }
 
 #[test]
 fn real_speed_ups_are_found() {
-    let check = |noise, controlled: bool, effect: f64, pairs_max, share_min: f64| {
-        let found: Vec<usize> = (0..200)
-            .map(|seed| {
-                let mut machine = Machine::new(noise, seed);
-                let control = null_control(&machine.log_ratios(10, 0.0), ALPHA);
-                let scale = control.noise.filter(|_| controlled);
-                let plan = TestPlan { pairs_max, ..plan(Question::Faster, scale.into()) };
-                session(&mut machine, &plan, effect.ln())
-            })
-            .filter_map(|(word, pairs)| (word == Word::Faster).then_some(pairs))
-            .collect();
-        let (count, mean) = (found.len(), found.iter().sum::<usize>() as f64 / found.len() as f64);
-        let case = format!("{noise:?}, control {controlled}, ×{effect}, within {pairs_max}");
-        println!("{case}: {count} of 200, mean {mean:.1} pairs");
-        assert!(count as f64 >= 200.0 * share_min, "{case}: {count} of 200");
+    const TRIALS: u64 = 1_000;
+    let check = |shape, noise_pairs: usize, effect: f64, pairs_max, share_min: f64| {
+        let mut found = Vec::new();
+        for seed in 0..TRIALS {
+            let mut machine = Machine::new(shape, seed);
+            let noise = null_control(&machine.log_ratios(noise_pairs, 0.0), PLAN.alpha).noise;
+            let plan = TestPlan {
+                pairs_max,
+                question: Question::Faster,
+                noise: noise.into(),
+                min_effect: 0.01,
+                ..PLAN
+            };
+            let (word, pairs) = session(&mut machine, &plan, effect.ln());
+            found.extend((word == Word::Faster).then_some(pairs as f64));
+        }
+        let (count, mean) = (found.len(), mean(&found).unwrap_or(f64::NAN));
+        let case = format!("{shape:?}, control {noise_pairs}, ×{effect}, within {pairs_max}");
+        println!("{case}: {count} of {TRIALS}, mean {mean:.1} pairs");
+        assert!(count as f64 >= TRIALS as f64 * share_min, "{case}: {count} of {TRIALS}");
     };
-    for controlled in [false, true] {
-        check(Shape::Normal, controlled, 0.5, 15, 0.9);
-        check(Shape::Normal, controlled, 0.8, 40, 0.8);
-        check(Shape::Normal, controlled, 0.9, 60, 0.6);
-        check(Shape::Lognormal, controlled, 0.7, 60, 0.6);
-        check(Shape::Autocorrelated, controlled, 0.9, 60, 0.6);
-        check(Shape::Bimodal, controlled, 0.8, 60, 0.6);
-        check(Shape::Cauchy, controlled, 0.8, 40, 0.6);
-        check(Shape::Drift, controlled, 0.8, 40, 0.9);
+    for noise_pairs in [0, 10] {
+        check(Shape::Normal, noise_pairs, 0.5, 15, 0.9);
+        check(Shape::Normal, noise_pairs, 0.8, 40, 0.8);
+        check(Shape::Normal, noise_pairs, 0.9, 60, 0.6);
+        check(Shape::Lognormal, noise_pairs, 0.7, 60, 0.6);
+        check(Shape::Autocorrelated, noise_pairs, 0.9, 60, 0.6);
+        check(Shape::Bimodal, noise_pairs, 0.8, 60, 0.6);
+        check(Shape::Cauchy, noise_pairs, 0.8, 40, 0.6);
+        check(Shape::Drift, noise_pairs, 0.8, 40, 0.9);
     }
 }

@@ -97,7 +97,7 @@ impl Products {
     fn keep_in_range(&mut self) {
         for i in 0..COUNT {
             let product = self.product[i];
-            if !(1.0 / PRODUCT_MAX..PRODUCT_MAX).contains(&product) {
+            if product.max(product.recip()) > PRODUCT_MAX {
                 self.ln[i] += product.ln();
                 self.product[i] = 1.0;
             }

@@ -1,0 +1,105 @@
+use super::super::decision::Noise;
+use super::super::rng::Rng;
+use super::*;
+
+const PLAN: TestPlan = TestPlan {
+    alpha: 0.05,
+    pairs_min: 0,
+    pairs_max: usize::MAX,
+    min_effect: 0.0,
+    noise: Noise::Learned,
+    question: Question::Different,
+};
+
+const SIGMA: f64 = 0.1;
+
+/// A test that has been shown normal log ratios.
+fn shown(plan: TestPlan, effect: f64, pairs: usize, seed: u64) -> Test {
+    let mut rng = Rng::new(seed);
+    let mut test = Test::new(plan);
+    (0..pairs).for_each(|_| test.push(effect + SIGMA * rng.normal()));
+    test
+}
+
+#[test]
+fn many_pairs_are_judged_as_few_are() {
+    let pairs = EXACT_PAIRS_MAX + 200;
+    let check = |question, effect: f64, word| {
+        for noise in [Noise::Unknown, Noise::Known(SIGMA), Noise::Learned] {
+            let plan = TestPlan { pairs_min: pairs, min_effect: 0.05, question, noise, ..PLAN };
+            let decision = shown(plan, effect, pairs, 1).end();
+            assert_eq!(decision.word, word, "{question:?} {effect} {noise:?}");
+            let Estimate { ratio, low, high, .. } = decision.estimate;
+            assert!(
+                low < effect.exp() && effect.exp() < high && low <= ratio && ratio <= high,
+                "{decision:?}"
+            );
+        }
+    };
+    for question in [Question::Different, Question::Faster] {
+        check(question, -0.2, Word::Faster);
+        check(question, 0.2, Word::Slower);
+        check(question, 0.0, Word::Equivalent);
+        check(question, -0.02, Word::Equivalent);
+    }
+    // Evident, but short of the margin: slower than before, but not by what was asked for.
+    check(Question::Different, 0.03, Word::Equivalent);
+    check(Question::Faster, 0.03, Word::Slower);
+}
+
+#[test]
+fn about_four_of_five_sessions_are_decided_after_the_pairs_said_to_be_needed() {
+    const SESSIONS: u64 = 400;
+    for noise in [Noise::Known(SIGMA), Noise::Unknown] {
+        for (question, effect) in
+            [(Question::Different, 0.03), (Question::Different, 0.05), (Question::Faster, 0.1)]
+        {
+            let decided = |&seed: &u64| {
+                let wanted = TestPlan { noise, question, min_effect: effect, ..PLAN };
+                let mut test = Test::new(wanted);
+                // The noise is seen in ties around nothing, which are then forgotten.
+                (0..LEARNED_PAIRS_MIN)
+                    .for_each(|i| test.push(if i % 2 == 0 { SIGMA } else { -SIGMA } / MAD_TO_SIGMA));
+                let needed = test.pairs_still_needed().expect("within reach");
+                let mut rng = Rng::new(seed);
+                (0..needed).for_each(|_| test.push(SIGMA * rng.normal() - effect.ln_1p()));
+                test.none.reaches(Side::Below, test.bar.below_ln)
+            };
+            let count = (0..SESSIONS).filter(decided).count();
+            println!("{noise:?} {question:?} {effect}: {count} of {SESSIONS}");
+            // An approximation, and advice only.
+            assert!((0.7..0.96).contains(&(count as f64 / SESSIONS as f64)), "{effect}: {count}");
+        }
+    }
+    assert_eq!(Test::new(PLAN).pairs_still_needed(), None, "there is no noise to go by");
+}
+
+#[test]
+fn what_is_answered_needs_no_more_and_what_cannot_be_has_no_number() {
+    assert_eq!(shown(PLAN, -0.5, 30, 1).pairs_still_needed(), Some(0));
+    assert_eq!(shown(TestPlan { alpha: 0.0, ..PLAN }, -0.5, 30, 1).pairs_still_needed(), None);
+    assert_eq!(shown(TestPlan { pairs_min: 50, ..PLAN }, -0.5, 30, 1).pairs_still_needed(), Some(20));
+    let mut bad = shown(PLAN, -0.5, 30, 1);
+    bad.push(f64::NAN);
+    assert_eq!((bad.pairs_still_needed(), bad.pairs()), (None, 30));
+    assert_eq!(bad.end().stopped, Stopped::BadData);
+}
+
+#[test]
+fn hope_fades_where_an_answer_is_improbable_and_only_there() {
+    let hope = |effect: f64, min_effect: f64, pairs: usize, left: usize| {
+        let plan = TestPlan { min_effect, ..PLAN };
+        (0..100).filter(|&seed| shown(plan, effect, pairs, seed).has_hope(left)).count()
+    };
+    assert_eq!(hope(0.0, 0.0, 8, 1), 100, "too early to tell");
+    assert!(hope(-0.2, 0.0, 20, 20) >= 99);
+    assert!(hope(0.0, 0.0, 64, 10) <= 30);
+    // The same, but near enough to be called equivalent.
+    assert!(hope(0.0, 0.1, 64, 10) >= 95);
+    assert_eq!(hope(0.0, 0.0, 64, usize::MAX), 100, "in the long run there is always hope");
+    let asked_for = TestPlan { pairs_min: 100, pairs_max: 100, ..PLAN };
+    assert!(
+        (0..100).all(|seed| shown(asked_for, 0.0, 64, seed).has_hope(36)),
+        "so many pairs are to be made"
+    );
+}
