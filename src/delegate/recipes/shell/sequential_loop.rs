@@ -32,7 +32,7 @@ impl Recipe for SequentialLoop {
 
     fn why(&self) -> &'static str {
         "The iterations do not depend on each other, yet each waits for the one before. xargs -P runs as many at once \
-         as there are cores; what they print is kept apart and put together in the old order."
+         as there are cores; what they print and complain of is kept apart and put together in the old order."
     }
 
     fn propose(&self, project: &Project) -> Vec<Hypothesis> {
@@ -93,9 +93,21 @@ fn loops(text: &str, dialect: Dialect) -> Vec<Loop> {
     let Some(source) = Source::new(text, &tree, dialect) else {
         return Vec::new();
     };
+    // What an iteration fails with would end the script, or its shell would have other options than the script's.
+    if source.sees_processes(&[]) || !source.options().is_empty() || sets_separator(&source) {
+        return Vec::new();
+    }
     let nodes =
         source.root.dfs().filter(|node| ["for_statement", "while_statement"].contains(&node.kind().as_ref()));
     nodes.filter_map(|node| independent(&source, &node)).collect()
+}
+
+/// Whether words are split at something else than in the shells of the iterations; `IFS= read` sets it for itself.
+fn sets_separator(source: &Source<'_>) -> bool {
+    source.all("variable_assignment").iter().any(|assignment| {
+        assignment.text().starts_with("IFS")
+            && assignment.parent().is_none_or(|parent| parent.kind() != "command")
+    })
 }
 
 /// The loop in its new form, when nothing in it depends on an earlier iteration or is seen by later code.
@@ -106,7 +118,8 @@ fn independent(source: &Source<'_>, node: &Syntax<'_>) -> Option<Loop> {
     let mut inner = group.named_children();
     let (body, rest) = (inner.next()?, inner.next());
     let in_background = group.children().any(|child| child.kind() == "&");
-    if rest.is_some() || in_background || is_used_elsewhere(source, node, &variables) {
+    let unseen = !is_used_elsewhere(source, node, &variables) && !is_status_seen(&statement);
+    if rest.is_some() || in_background || !unseen {
         return None;
     }
     let body = Body::new(source, &body, &variables)?;
@@ -133,6 +146,17 @@ fn statement<'t>(node: &Syntax<'t>) -> Option<Syntax<'t>> {
         _ => node.clone(),
     };
     is_statement(&whole).then_some(whole)
+}
+
+/// Whether the status of the last iteration is that of a function or of the script, or is asked for.
+fn is_status_seen(statement: &Syntax<'_>) -> bool {
+    const NOTHING: &[&str] = &["elif_clause", "else_clause"];
+    let mut later = statement.next_all().filter(|node| node.is_named() && node.kind() != "comment");
+    later.next().is_none_or(|next| {
+        // Alone, these hand it on.
+        let ends = ["exit", "return"].contains(&next.text().trim());
+        ends || NOTHING.contains(&next.kind().as_ref()) || next.text().contains("$?")
+    })
 }
 
 /// The names that `for NAME in …` or `while read NAME…` sets.
@@ -167,10 +191,6 @@ fn is_used_elsewhere(source: &Source<'_>, node: &Syntax<'_>, names: &[String]) -
 /// What every iteration does.
 struct Body {
     code: String,
-    /// Whether its standard output is the script's.
-    prints: bool,
-    /// Whether it has redirections of its own.
-    is_redirected: bool,
     /// Other variables that it reads.
     reads: BTreeSet<String>,
 }
@@ -180,11 +200,14 @@ impl Body {
         let reads = reads(node)?;
         let (own, others): (BTreeSet<String>, _) =
             reads.into_iter().partition(|name| variables.contains(name));
-        let mut prints = true;
+        let mut is_fed = false;
         let commands = match node.kind().as_ref() {
             "redirected_statement" => {
                 for redirect in node.children().skip(1) {
-                    prints &= !takes_output(&redirect, variables)?;
+                    is_fed |= redirect.text().starts_with('<');
+                    if !is_private(&redirect, variables)? {
+                        return None;
+                    }
                 }
                 node.children().next()?
             }
@@ -196,28 +219,70 @@ impl Body {
             _ => return None,
         };
         let known = programs.iter().all(|program| is_program(source, program));
-        (known && !own.is_empty()).then(|| Self {
-            code: node.text().trim().to_owned(),
-            prints,
-            is_redirected: node.kind() == "redirected_statement",
-            reads: others,
-        })
+        let waits = !is_fed && programs.first().is_some_and(reads_input);
+        let code = node.text().trim().to_owned();
+        // Where it is handed over it is set, if to nothing.
+        let asks = |name: &String| {
+            ["-", "+", "=", "?", ":=", ":?"].iter().any(|sign| code.contains(&format!("${{{name}{sign}")))
+        };
+        let unset_matters = others.iter().any(asks);
+        (known && !waits && !unset_matters && !own.is_empty()).then_some(Self { code, reads: others })
     }
 }
 
-/// Whether a redirection takes standard output away; absent when iterations would share its target.
-fn takes_output(redirect: &Syntax<'_>, variables: &[String]) -> Option<bool> {
+/// Whether no other iteration uses what a redirection names.
+fn is_private(redirect: &Syntax<'_>, variables: &[String]) -> Option<bool> {
     let target = redirect.children().last()?;
     let of_its_own =
         reads(&target)?.iter().any(|name| variables.contains(name)) || target.text() == "/dev/null";
     let text = redirect.text();
-    match text.trim_start_matches(|c: char| c.is_ascii_digit()) {
-        rest if text.starts_with("2>&1") && rest == ">&1" => Some(false),
-        rest if rest.starts_with(">>") || rest.starts_with(">&") || rest.starts_with("<<") => None,
-        rest if rest.starts_with('>') => of_its_own.then(|| !text.starts_with('2')),
-        rest if rest.starts_with('<') => Some(false),
-        _ => None,
-    }
+    Some(match text.trim_start_matches(|c: char| c.is_ascii_digit()) {
+        rest if text.starts_with("2>&1") && rest == ">&1" => true,
+        rest if rest.starts_with(">>") || rest.starts_with(">&") || rest.starts_with("<<") => false,
+        rest if rest.starts_with('>') => of_its_own,
+        rest => rest.starts_with('<'),
+    })
+}
+
+/// Whether a program is one that reads standard input, called like this: iterations share that.
+fn reads_input(command: &Syntax<'_>) -> bool {
+    const WITHOUT_FILE: &[&str] = &[
+        "cat",
+        "cksum",
+        "cut",
+        "expand",
+        "fold",
+        "gzip",
+        "head",
+        "md5sum",
+        "nl",
+        "od",
+        "paste",
+        "rev",
+        "sha1sum",
+        "sha256sum",
+        "sort",
+        "tac",
+        "tail",
+        "uniq",
+        "wc",
+        "xxd",
+    ];
+    const WITHOUT_SECOND: &[&str] = &["awk", "egrep", "fgrep", "gawk", "grep", "jq", "mawk", "sed"];
+    const ALWAYS: &[&str] = &["ffmpeg", "ssh", "tee", "tr", "xargs"];
+    let Some(name) = command_name(command) else {
+        return true;
+    };
+    let words: Vec<String> =
+        command.field_children("argument").map(|word| word.text().into_owned()).collect();
+    let operands = words.iter().filter(|word| !word.starts_with('-')).count();
+    let least = match name.as_str() {
+        name if ALWAYS.contains(&name) => return true,
+        name if WITHOUT_FILE.contains(&name) => 1,
+        name if WITHOUT_SECOND.contains(&name) => 2,
+        _ => 0,
+    };
+    operands < least || words.iter().any(|word| word == "-")
 }
 
 /// Names of the variables that code reads; absent when it reads what another shell does not have.
@@ -255,7 +320,8 @@ fn is_program(source: &Source<'_>, command: &Syntax<'_>) -> bool {
             .is_some_and(|name| !OF_THE_SHELL.contains(&name.as_str()) && !source.functions.contains(&name))
 }
 
-/// The loop becomes the source of a pipeline into xargs. Output goes to numbered files that are put together in order.
+/// The loop becomes the source of a pipeline into xargs. What iterations print goes to numbered files that are put together
+/// in order. How one ends is nobody's business: xargs would stop at some of them.
 fn edits(
     source: &Source<'_>,
     statement: &Syntax<'_>,
@@ -266,51 +332,47 @@ fn edits(
 ) -> Vec<Edit> {
     let start = statement.range().start;
     let indent = source.indent(start);
+    let inner = source.indent(node.range().start);
     let (outputs, number) = (source.fresh_name("outputs"), source.fresh_name("number"));
     let values: Vec<String> = variables.iter().map(|name| format!("\"${name}\"")).collect();
-    let values = values.join(" ");
-    let inner = source.indent(node.range().start);
-    let (feed, offset) = if body.prints {
-        let count = format!("{inner}    {number}=$(({number} + 1))\n");
-        (format!("{count}{inner}    printf '%s\\0' \"${number}\" {values}"), 2)
-    } else {
-        (format!("{inner}    printf '%s\\0' {values}"), 1)
-    };
-    let given = body.reads.iter().map(|name| format!("{name}=\"${name}\" "));
-    let given: String = given.chain(body.prints.then(|| format!("{outputs}=\"${outputs}\" "))).collect();
-    let set: String =
-        variables.iter().enumerate().map(|(index, name)| format!("{name}=${}; ", index + offset)).collect();
-    let code = match body.prints {
-        true if body.is_redirected => format!("{{ {}; }} > \"${outputs}/$1\"", body.code),
-        true => format!("{} > \"${outputs}/$1\"", body.code),
-        false => body.code.clone(),
-    };
-    let code = format!("{set}{code}").replace('\'', "'\\''");
+    let feed = format!(
+        "{inner}    {number}=$(({number} + 1))\n{inner}    printf '%s\\0' \"${number}\" {}",
+        values.join(" ")
+    );
+    // $1 is the folder; then come the values that all share, the number, and the iteration's own values.
+    let shared: String = body.reads.iter().map(|name| format!(" \"${name}\"")).collect();
+    let places = (2..).zip(&body.reads).chain((3 + body.reads.len()..).zip(variables));
+    let set: String = places.map(|(place, name)| format!("{name}=${{{place}}}; ")).collect();
+    let own = format!("${{{}}}", 2 + body.reads.len());
+    let code = format!("{set}{{ {}; }} > \"$1/out/{own}\" 2> \"$1/err/{own}\"; true", body.code);
+    let code = code.replace('\'', "'\\''");
     let shell = if source.dialect == Dialect::Bash { "bash" } else { "sh" };
-    let count = variables.len() + offset - 1;
-    let run = format!(" | {given}xargs -0 -r -n {count} -P \"$(nproc)\" {shell} -c '{code}' {shell}");
-    let mut edits = vec![Edit::new(group.range(), format!("do\n{feed}\n{inner}done"))];
-    let end = statement.range().end;
-    if body.prints {
-        edits
-            .push(Edit::insert(start, format!("{outputs}=$(mktemp -d)\n{indent}{number}=1000000\n{indent}")));
-        let gather =
-            format!("\n{indent}(cd \"${outputs}\" && ls | xargs -r cat)\n{indent}rm -r \"${outputs}\"");
-        edits.push(Edit::insert(end, format!("{run}{gather}")));
-    } else {
-        edits.push(Edit::insert(end, run));
-    }
-    edits
+    let count = variables.len() + 1;
+    let run = format!(
+        " | xargs -0 -r -n {count} -P \"$(nproc)\" {shell} -c '{code}' {shell} \"${outputs}\"{shared}"
+    );
+    let gather = format!(
+        "\n{indent}(cd \"${outputs}/out\" && ls | xargs -r cat)\n{indent}(cd \"${outputs}/err\" && ls | xargs -r cat) \
+         >&2\n{indent}rm -r \"${outputs}\""
+    );
+    let prepare = format!(
+        "{outputs}=$(mktemp -d) || exit\n{indent}mkdir \"${outputs}/out\" \"${outputs}/err\"\n{indent}{number}=1000000\n{indent}"
+    );
+    vec![
+        Edit::insert(start, prepare),
+        Edit::new(group.range(), format!("do\n{feed}\n{inner}done")),
+        Edit::insert(statement.range().end, format!("{run}{gather}")),
+    ]
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::super::edits::testing::{apply_all, project};
-    use super::super::testing::{SHELLS, run};
     use super::*;
 
-    fn changed(text: &str) -> String {
-        let found = loops(text, Dialect::Posix);
+    /// A script with its only loop changed.
+    pub fn all_cores(text: &str, dialect: Dialect) -> String {
+        let found = loops(text, dialect);
         assert_eq!(found.len(), 1, "{text}");
         edited(text, &found[0].edits)
     }
@@ -319,7 +381,7 @@ mod tests {
     fn independent_loops_go_to_xargs() {
         let before =
             "#!/bin/sh\nfor p in parts/*.txt; do\n  sort \"$p\" > \"out/${p##*/}\"\ndone\ncat out/*\n";
-        let after = "#!/bin/sh\nfor p in parts/*.txt; do\n    printf '%s\\0' \"$p\"\ndone | xargs -0 -r -n 1 -P \"$(nproc)\" sh -c 'p=$1; sort \"$p\" > \"out/${p##*/}\"' sh\ncat out/*\n";
+        let after = "#!/bin/sh\noutputs=$(mktemp -d) || exit\nmkdir \"$outputs/out\" \"$outputs/err\"\nnumber=1000000\nfor p in parts/*.txt; do\n    number=$((number + 1))\n    printf '%s\\0' \"$number\" \"$p\"\ndone | xargs -0 -r -n 2 -P \"$(nproc)\" sh -c 'p=${3}; { sort \"$p\" > \"out/${p##*/}\"; } > \"$1/out/${2}\" 2> \"$1/err/${2}\"; true' sh \"$outputs\"\n(cd \"$outputs/out\" && ls | xargs -r cat)\n(cd \"$outputs/err\" && ls | xargs -r cat) >&2\nrm -r \"$outputs\"\ncat out/*\n";
         let (_folder, project) = project("sh a.sh", &[("a.sh", before)]);
         let title = &SequentialLoop.propose(&project)[0].title;
         assert_eq!(title, "Run the loop over $p on all cores (a.sh)");
@@ -328,9 +390,9 @@ mod tests {
 
     #[test]
     fn output_is_put_together_in_order() {
-        let before = "  while read -r name size; do\n    ./work \"$dir/$name\" 'a b' \"$size\" | sort\n  done < list\n";
-        let after = "  outputs=$(mktemp -d)\n  number=1000000\n  while read -r name size; do\n      number=$((number + 1))\n      printf '%s\\0' \"$number\" \"$name\" \"$size\"\n  done < list | dir=\"$dir\" outputs=\"$outputs\" xargs -0 -r -n 3 -P \"$(nproc)\" sh -c 'name=$2; size=$3; ./work \"$dir/$name\" '\\''a b'\\'' \"$size\" | sort > \"$outputs/$1\"' sh\n  (cd \"$outputs\" && ls | xargs -r cat)\n  rm -r \"$outputs\"\n";
-        assert_eq!(changed(before), after);
+        let before = "  while read -r name size; do\n    ./work \"$dir/$name\" 'a b' \"$size\" | sort\n  done < list\n  echo\n";
+        let after = "  outputs=$(mktemp -d) || exit\n  mkdir \"$outputs/out\" \"$outputs/err\"\n  number=1000000\n  while read -r name size; do\n      number=$((number + 1))\n      printf '%s\\0' \"$number\" \"$name\" \"$size\"\n  done < list | xargs -0 -r -n 3 -P \"$(nproc)\" sh -c 'dir=${2}; name=${4}; size=${5}; { ./work \"$dir/$name\" '\\''a b'\\'' \"$size\" | sort; } > \"$1/out/${3}\" 2> \"$1/err/${3}\"; true' sh \"$outputs\" \"$dir\"\n  (cd \"$outputs/out\" && ls | xargs -r cat)\n  (cd \"$outputs/err\" && ls | xargs -r cat) >&2\n  rm -r \"$outputs\"\n  echo\n";
+        assert_eq!(all_cores(before, Dialect::Posix), after);
     }
 
     #[test]
@@ -352,8 +414,12 @@ mod tests {
             "sort \"$p\" | while read -r x; do total=$x; done",
             "if sort \"$p\"; then break; fi",
             "sort \"$p\" &",
+            "grep \"$p\"",
+            "sort - \"$p\"",
+            "tr a \"$p\"",
+            "sort \"${dir-none}\" \"$p\"",
         ] {
-            let text = format!("work() {{ n=$1; }}\nfor p in *.txt; do\n  {body}\ndone\n");
+            let text = format!("work() {{ n=$1; }}\nfor p in *.txt; do\n  {body}\ndone\necho\n");
             assert!(loops(&text, Dialect::Posix).is_empty(), "{body}");
         }
         for text in [
@@ -363,35 +429,17 @@ mod tests {
             "for p in *; do sort \"$p\"; done && echo\n",
             "if for p in *; do sort \"$p\"; done; then echo; fi\n",
             "while [ \"$p\" ]; do sort \"$p\"; done\n",
-            "until read -r p; do sort \"$p\"; done\n",
+            "until read -r p; do sort \"$p\"; done; echo\n",
+            "for p in *; do sort \"$p\"; done\n",
+            "for p in *; do sort \"$p\"; done; echo $?\n",
+            "for p in *; do sort \"$p\"; done; exit\n",
+            "f() { for p in *; do sort \"$p\"; done; }; f; echo\n",
+            "set -e; for p in *; do sort \"$p\"; done; echo\n",
+            "#!/bin/sh -e\nfor p in *; do sort \"$p\"; done; echo\n",
+            "shopt -s nullglob; for p in *; do sort \"$p\"; done; echo\n",
+            "IFS=,; for p in $list; do sort \"$p\"; done; echo\n",
         ] {
             assert!(loops(text, Dialect::Posix).is_empty(), "{text}");
-        }
-    }
-
-    #[test]
-    fn both_forms_do_the_same_in_real_shells() {
-        let scripts = [
-            "mkdir -p out\nfor p in *.in; do\n  sort \"$p\" > \"out/${p%.in}\"\ndone\ncat out/*",
-            "for p in *.in; do sort \"$p\"; done",
-            "for p in *.in no.in; do\n  sort \"$p\" 2>/dev/null\ndone\necho end",
-            "opt=-r\nfor p in $(ls | grep '^a'); do\n  sort $opt \"$p\" | tr a-z 'A-Z'\ndone",
-            "printf '2 no.in\\n1 a.in\\n' | while read -r size p; do\n  head -n \"$size\" \"$p\" 2>&1\ndone",
-            "for p in $nothing; do sort \"$p\"; done",
-            "f() {\n  for p in \"$@\"; do\n    sort \"$p\"\n  done\n}\nf a.in; f; f 'b c.in' a.in; for p in 1; do :; done",
-            "ls > list; while IFS= read -r p; do\n  wc -c < \"$p\"\ndone < list",
-        ];
-        let ran = |shell: &str, script: &str| {
-            let folder = tempfile::tempdir().unwrap();
-            for name in ["b c.in", "a.in"] {
-                std::fs::write(folder.path().join(name), format!("z\n{name}\n")).unwrap();
-            }
-            run(shell, script, folder.path())
-        };
-        for (shell, script) in SHELLS.iter().flat_map(|shell| scripts.map(|script| (shell, script))) {
-            if let Some(expected) = ran(shell, script) {
-                assert_eq!(ran(shell, &changed(script)), Some(expected), "{shell}: {script}");
-            }
         }
     }
 }

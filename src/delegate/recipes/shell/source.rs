@@ -48,7 +48,12 @@ fn script(project: &Project, words: &[String], path: &Path) -> Option<Script> {
     let is_shell = |name: &String| ["sh", "dash", "ash", "bash"].contains(&name.as_str());
     let by_ending = path.extension().is_some_and(|ending| ending == "sh" || ending == "bash");
     // The command's own interpreter outranks the first line.
-    let called = words.iter().filter_map(|word| program(word)).find(is_shell);
+    let called = words.iter().position(|word| program(word).as_ref().is_some_and(is_shell));
+    // Its options are no part of the script.
+    if called.and_then(|at| words.get(at + 1)).is_some_and(|word| word.starts_with(['-', '+'])) {
+        return None;
+    }
+    let called = called.and_then(|at| program(&words[at]));
     let shell = match (called, by_first_line) {
         (Some(shell), _) => shell,
         (None, Some(shell)) if is_shell(&shell) => shell,
@@ -126,6 +131,74 @@ impl<'t> Source<'t> {
             child = ancestor;
         }
         false
+    }
+
+    /// Letters of the options that the first line and `set` give the shell, also those that have a longer name; `P` for
+    /// pipefail, `S` for anything that `shopt` sets, `?` for what is not known.
+    pub fn options(&self) -> String {
+        let long = |name: &str| match name {
+            "errexit" => 'e',
+            "noglob" => 'f',
+            "nounset" => 'u',
+            "pipefail" => 'P',
+            "verbose" => 'v',
+            "xtrace" => 'x',
+            _ => '?',
+        };
+        let given = |words: &[String]| {
+            let mut letters = String::new();
+            let mut words = words.iter();
+            while let Some(word) = words.next() {
+                let Some(short) = word.strip_prefix(['-', '+']).filter(|short| !short.starts_with('-'))
+                else {
+                    break;
+                };
+                letters.extend(short.chars().filter(|letter| *letter != 'o'));
+                if short.ends_with('o') {
+                    letters.extend(words.next().map(|name| long(name)));
+                }
+            }
+            letters
+        };
+        let first = self.text.lines().next().filter(|line| line.starts_with("#!")).unwrap_or_default();
+        let first: Vec<String> = first.split_whitespace().map(str::to_owned).collect();
+        let start = first.iter().position(|word| word.starts_with('-')).unwrap_or(first.len());
+        let mut letters = given(&first[start..]);
+        for command in self.all("command") {
+            let words = || command.field_children("argument").map(|word| word.text().into_owned());
+            match command_name(&command).as_deref() {
+                Some("set") => letters.push_str(&given(&words().collect::<Vec<_>>())),
+                Some("shopt") => letters.push('S'),
+                _ => {}
+            }
+        }
+        letters
+    }
+
+    /// Whether the script can tell that a process is no longer started, or starts something else by the name of one of
+    /// these programs.
+    pub fn sees_processes(&self, programs: &[&str]) -> bool {
+        const TELLING: &[&str] = &["PIPESTATUS", "LINENO", "BASH_", "nocasematch", "$_ ", "$_\"", "${_}"];
+        const SIGNALS: &[&str] = &["DEBUG", "ERR", "CHLD", "SIGCHLD", "RETURN"];
+        let named = |name: &String| programs.contains(&name.as_str());
+        let redefines = |command: &Syntax<'t>| match command_name(command).as_deref() {
+            Some("alias" | "enable" | "hash") => true,
+            Some("trap") => command.field_children("argument").any(|word| SIGNALS.contains(&&*word.text())),
+            _ => false,
+        };
+        TELLING.iter().any(|telling| self.text.contains(telling))
+            || self.functions.iter().any(named)
+            || self.options().contains(['x', 'v', '?'])
+            || self.splits_digits()
+            || self.all("command").iter().any(redefines)
+    }
+
+    /// Whether numbers that are not quoted fall apart.
+    fn splits_digits(&self) -> bool {
+        let values = self.text.split("IFS=").skip(1);
+        values
+            .filter_map(|rest| rest.split_whitespace().next())
+            .any(|word| word.contains(|c: char| c.is_ascii_digit()))
     }
 
     /// `name`, or a longer form of it that does not occur in the script.
