@@ -115,7 +115,10 @@ fn told(
     signals::install().map_err(|error| Failure::io("catch signals", error))?;
     let (events, story) = story::start(terminal);
     let setup = setup::setup(global, events)?;
-    let analysis = config(&setup).and_then(|config| Ok(experiment::analyse(&setup, &config)?));
+    let analysis = config(&setup).and_then(|mut config| {
+        config.settle_paths(&setup::root(&setup))?;
+        Ok(experiment::analyse(&setup, &config)?)
+    });
     drop(setup);
     story.end();
     let analysis = analysis?;

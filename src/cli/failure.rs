@@ -165,7 +165,7 @@ fn experiment_code(error: &ExperimentError) -> u8 {
         | ExperimentError::Busy { .. }
         | ExperimentError::NoSuchSession { .. }
         | ExperimentError::NothingToResume => USAGE,
-        ExperimentError::BaseChanged { .. } => WRONG_OUTPUT,
+        ExperimentError::BaseChanged { .. } | ExperimentError::KeepChanged { .. } => WRONG_OUTPUT,
         _ => INVALID,
     }
 }
@@ -218,7 +218,7 @@ fn experiment_hint(error: &ExperimentError) -> Option<String> {
             format!("the whole output is in {}; mend the tests, or say --no-tests", log.display())
         }
         ExperimentError::Unlearnable(error) => return learn_hint(error),
-        ExperimentError::BaseChanged { .. } => {
+        ExperimentError::BaseChanged { .. } | ExperimentError::KeepChanged { .. } => {
             "its output is not reproducible enough to check candidates against: pin seeds and dates"
                 .to_owned()
         }

@@ -172,7 +172,14 @@ fn text(page: &Page) -> String {
             format!("e-value {:.3e}, needed {:.3e} (level {:.5})", e.exp(), threshold.exp(), attempt.alpha);
         line("Evidence", &evidence);
     }
-    line("Pairs", &format!("{} screening, {} confirming", page.screen.len(), page.confirm.len()));
+    let kept = |pairs: &[PairRow]| pairs.iter().filter(|pair| !pair.redone).count();
+    let redone = page.screen.iter().chain(&page.confirm).filter(|pair| pair.redone).count();
+    let disturbed =
+        if redone > 0 { format!("; {redone} more were disturbed and run again") } else { String::new() };
+    line(
+        "Pairs",
+        &format!("{} screening, {} confirming{disturbed}", kept(&page.screen), kept(&page.confirm)),
+    );
     line("Level", &format!("{}, recipe {}", attempt.level, attempt.recipe));
     line("Commit", &or_nothing(&attempt.commit_id));
     line("Branch", &or_nothing(&attempt.branch));

@@ -75,7 +75,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> Resul
         let file = setup::config_file(setup)?;
         let mut config = args.benchmark.config(file.as_ref(), &setup::root(setup))?;
         args.apply(&mut config);
-        setup::stand_where_the_user_is(&mut config, setup, !args.benchmark.command.is_empty());
+        setup::settle_paths(&mut config, setup, !args.benchmark.command.is_empty())?;
         let guesses = Guesses { tests: false, no_tests: args.benchmark.no_tests };
         Ok(experiment::run(setup, config, guesses)?)
     })
@@ -143,6 +143,9 @@ fn text(summary: &Summary) -> String {
     }
     for title in &summary.withheld {
         text.push_str(&format!("  not tried without your consent: {title}\n"));
+    }
+    for note in &summary.notes {
+        text.push_str(&format!("  note     {note}\n"));
     }
     let artefacts = &summary.artefacts;
     for (what, path) in

@@ -51,11 +51,12 @@ pub(super) fn root(setup: &Setup) -> PathBuf {
         .map_or_else(|_| setup.folder.clone(), |repository| repository.root().to_owned())
 }
 
-/// A bare command runs where the user stands, also in a subfolder of the repository.
-pub(super) fn stand_where_the_user_is(config: &mut Config, setup: &Setup, bare_command: bool) {
+/// A bare command runs where the user stands, also in a subfolder of the repository; declared paths get one name each.
+pub(super) fn settle_paths(config: &mut Config, setup: &Setup, bare_command: bool) -> Result<(), Failure> {
     let root = root(setup);
     let folder = setup.folder.canonicalize().unwrap_or_else(|_| setup.folder.clone());
     if let (true, Ok(relative)) = (bare_command, folder.strip_prefix(&root)) {
         config.benchmark.cwd = relative.to_owned();
     }
+    Ok(config.settle_paths(&root)?)
 }

@@ -74,18 +74,23 @@ impl Teller {
                     self.say(&format!("  {sentence}"));
                 }
             }
-            Event::Measured { phase, done, most, estimate } => {
+            Event::Measured { phase, done, most, redone, estimate } => {
                 let what = match phase {
                     Phase::Control => "measuring the original against itself",
+                    Phase::Relearn => "looking how the original's output varies",
                     Phase::Screen => "screening",
                     Phase::Confirm => "confirming with fresh pairs",
                     Phase::Claim => "measuring the result against the original",
                 };
-                let estimate = estimate.filter(|_| phase != Phase::Control);
+                let estimate = estimate.filter(|_| !matches!(phase, Phase::Control | Phase::Relearn));
                 let so_far = estimate.map_or(String::new(), |estimate| {
                     format!(": {}", words::comparison(&estimate, &self.metric))
                 });
-                self.progress(format!("{what}, {done} of at most {most} pairs{so_far}"));
+                let again = match redone {
+                    0 => String::new(),
+                    pairs => format!(", {pairs} disturbed and run again"),
+                };
+                self.progress(format!("{what}, {done} of at most {most} pairs{again}{so_far}"));
             }
             Event::Baseline { metric, median, noise, runs } => {
                 let value = paint(BOLD, words::value(&metric, median));

@@ -20,6 +20,8 @@ pub enum ConfigError {
     WhichBenchmark { path: PathBuf, known: Vec<String> },
     #[error("there is nothing to run: no command was given and {} configures no benchmark", path.display())]
     NothingToRun { path: PathBuf },
+    #[error("{} leaves the repository {}", path.display(), root.display())]
+    Outside { path: PathBuf, root: PathBuf },
     #[error("bad {option}: {message}")]
     Option { option: &'static str, message: String },
 }
@@ -31,6 +33,10 @@ impl ConfigError {
         match self {
             Self::Unreadable { .. } | Self::Option { .. } => None,
             Self::Invalid { hint, .. } => hint.clone(),
+            Self::Outside { .. } => Some(
+                "every candidate works in a copy of the repository, and finds only what lies in it"
+                    .to_owned(),
+            ),
             Self::NoSuchBenchmark { name, known, .. } => Some(match nearest(name, known) {
                 Some(near) => format!("did you mean {near:?}? Known: {}", known.join(", ")),
                 None => format!("known: {}", known.join(", ")),

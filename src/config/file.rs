@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Place, nearest};
+use super::paths::plain_path;
 use super::{Benchmark, CommandLine, Config, Delegate, Goal, Metric, OutputRule, Policy, Protect, Verify};
 
 /// The file's name, at the root of the repository.
@@ -150,10 +151,8 @@ impl Source<'_> {
     }
 
     fn inside(&self, value: Spanned<PathBuf>) -> Result<PathBuf, ConfigError> {
-        let escapes = value
-            .get_ref()
-            .components()
-            .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir));
+        // What an absolute path leads to is known with the root.
+        let escapes = plain_path(value.get_ref()).components().next() == Some(Component::ParentDir);
         if escapes {
             let message = format!("{:?} leaves the repository", value.get_ref());
             return Err(self.invalid(
@@ -261,7 +260,8 @@ impl RawVerify {
         Ok(Verify {
             tests: self.tests.map(|command| file.command(command)).transpose()?,
             output: self.output.unwrap_or(OutputRule::Learned),
-            files: self.files.into_iter().map(|path| file.inside(path)).collect::<Result<_, _>>()?,
+            // Relative to a benchmark's folder, which may be any.
+            files: self.files.into_iter().map(Spanned::into_inner).collect(),
         })
     }
 }

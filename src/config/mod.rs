@@ -1,12 +1,13 @@
 //! `perfup.toml` → a checked, typed [`Config`]; or a `Config` from nothing but a command line.
 //!
-//! **Invariant**: knows the file and its words, never the machine, git or the worklog.
+//! **Invariant**: knows the file, its words and where its paths lead, never the machine, git or the worklog.
 
 mod command_line;
 mod detect;
 mod error;
 mod file;
 mod metric;
+mod paths;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use detect::{Detected, detect};
 pub use error::{ConfigError, Place};
 pub use file::{ConfigFile, FILE_NAME, parse_duration};
 pub use metric::{Better, CustomMetric, Metric, MetricSource};
+pub use paths::{plain_path, real_path};
 
 /// Everything that steers a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -70,7 +70,7 @@ pub fn analyse(setup: &Setup, config: &Config) -> Result<Analysis, ExperimentErr
     let arm = arm(config, root, &setup.folder);
     let samples = measure(setup, &measurer, &arm)?;
     let load = |sha256: &str| measurer.outputs().read(sha256);
-    let correctness = match Expectation::learn(config.verify.output, &samples, &load) {
+    let correctness = match Expectation::learn(config.verify.output, &config.verify.files, &samples, &load) {
         Ok(expectation) => expectation.describe(),
         Err(error @ (LearnError::NotDeterministic { .. } | LearnError::FileVaries { .. })) => {
             vec![format!("cannot be learned yet: {error}")]
@@ -134,7 +134,7 @@ fn measure(setup: &Setup, measurer: &Measurer, arm: &Arm) -> Result<Vec<Sample>,
     setup.events.working("running the command once");
     let warm_up = measurer.run(arm, 0)?;
     let load = |sha256: &str| measurer.outputs().read(sha256);
-    Expectation::learn(OutputRule::Exact, std::slice::from_ref(&warm_up), &load)?;
+    Expectation::learn(OutputRule::Exact, &arm.files, std::slice::from_ref(&warm_up), &load)?;
     let mut samples = Vec::new();
     let mut seconds = 0.0;
     while samples.len() < RUNS_MIN || (samples.len() < RUNS_MAX && seconds < SECONDS_MAX) {
@@ -145,6 +145,7 @@ fn measure(setup: &Setup, measurer: &Measurer, arm: &Arm) -> Result<Vec<Sample>,
             phase: Phase::Control,
             done: samples.len() as u32,
             most: RUNS_MAX as u32,
+            redone: 0,
             estimate: None,
         });
     }

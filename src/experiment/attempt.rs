@@ -4,7 +4,7 @@
 //! worklog, written before the next step begins; each step can be repeated, so an attempt resumes from its last row.
 //! **Invariant**: integrity, then correctness, then speed; nothing is timed that has not passed the former two.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use super::error::ExperimentError;
 use super::event::Phase;
 use super::incumbent::Incumbent;
 use super::record;
+use crate::config::real_path;
 use crate::delegate::{self, DelegateError, Project};
 use crate::measure::MeasureError;
 use crate::plan::Hypothesis;
@@ -131,7 +132,7 @@ impl Attempt {
     pub fn run(
         &self,
         context: &mut Context,
-        incumbent: &Incumbent,
+        incumbent: &mut Incumbent,
         mut state: State,
     ) -> Result<Option<Checkout>, ExperimentError> {
         let branch = context.branch(&format!("{:03}-{}", self.number, slug(&self.hypothesis.title)))?;
@@ -154,7 +155,7 @@ impl Attempt {
     fn step(
         &self,
         context: &mut Context,
-        incumbent: &Incumbent,
+        incumbent: &mut Incumbent,
         branch: &PerfupBranch,
         state: &State,
         checkout: &mut Option<Checkout>,
@@ -246,8 +247,10 @@ impl Attempt {
         let changed = context.repository.changed_paths(&incumbent.checkout.commit, commit)?;
         let declared = self.hypothesis.sites.iter().map(|site| PathBuf::from(&site.path)).collect();
         let config = &context.config;
-        let protection = Protection::new(&config.protect, &config.benchmark, &config.verify, declared)
-            .map_err(ExperimentError::Protect)?;
+        let leads_to = |path: &Path| real_path(&incumbent.checkout.path, path);
+        let protection =
+            Protection::new(&config.protect, &config.benchmark, &config.verify, declared, &leads_to)
+                .map_err(ExperimentError::Protect)?;
         let violation = protection.violations(&changed).into_iter().next();
         Ok(violation.map(|tamper| discard(DiscardReason::Tamper { path: tamper.path, rule: tamper.rule })))
     }
@@ -271,7 +274,7 @@ impl Attempt {
                 let same = built.artefact.is_some() && built.artefact == incumbent.checkout.artefact;
                 *checkout = Some(built);
                 Ok(same.then(|| {
-                    let what = "the built program is the same to the byte".to_owned();
+                    let what = "what is built, and all it may read, is the same to the byte".to_owned();
                     discard(DiscardReason::NoOp { what })
                 }))
             }
@@ -326,7 +329,7 @@ impl Attempt {
     fn screen(
         &self,
         context: &mut Context,
-        incumbent: &Incumbent,
+        incumbent: &mut Incumbent,
         checkout: Option<&Checkout>,
     ) -> Result<Option<Step>, ExperimentError> {
         let Some(checkout) = checkout else { return Ok(None) };
@@ -334,7 +337,7 @@ impl Attempt {
         let series = self.series(Phase::Screen, SCREEN_PAIRS);
         let min_effect = context.config.goal.min_effect;
         let compared =
-            compare(context, series, (&arms.0, &arms.1), Some(&incumbent.expectation), |ratios| {
+            compare(context, series, (&arms.0, &arms.1), Some(&mut incumbent.expectation), |ratios| {
                 look(ratios, min_effect)
             })?;
         Ok(match compared {
@@ -350,7 +353,7 @@ impl Attempt {
     fn confirm(
         &self,
         context: &mut Context,
-        incumbent: &Incumbent,
+        incumbent: &mut Incumbent,
         checkout: Option<&Checkout>,
     ) -> Result<Step, ExperimentError> {
         let Some(checkout) = checkout else {
@@ -367,7 +370,7 @@ impl Attempt {
         };
         let series = self.series(Phase::Confirm, plan.pairs_max);
         let compared =
-            compare(context, series, (&arms.0, &arms.1), Some(&incumbent.expectation), |ratios| {
+            compare(context, series, (&arms.0, &arms.1), Some(&mut incumbent.expectation), |ratios| {
                 decided(decide(ratios, &plan))
             })?;
         match compared {

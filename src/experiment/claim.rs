@@ -30,7 +30,10 @@ pub struct Claim {
 }
 
 /// Measures the tip against the origin; absent when nothing was kept.
-pub(super) fn claim(context: &mut Context, incumbent: &Incumbent) -> Result<Option<Claim>, ExperimentError> {
+pub(super) fn claim(
+    context: &mut Context,
+    incumbent: &mut Incumbent,
+) -> Result<Option<Claim>, ExperimentError> {
     if incumbent.checkout.commit == context.base {
         return Ok(None);
     }
@@ -54,7 +57,7 @@ pub(super) fn claim(context: &mut Context, incumbent: &Incumbent) -> Result<Opti
         phase: Phase::Claim,
         most: u32::try_from(plan.pairs_max).unwrap_or(u32::MAX),
     };
-    let compared = compare(context, series, (&a, &b), Some(&incumbent.expectation), |ratios| {
+    let compared = compare(context, series, (&a, &b), Some(&mut incumbent.expectation), |ratios| {
         decided(decide(ratios, &plan))
     })?;
     let Compared::Decided { decision, pairs } = compared else {

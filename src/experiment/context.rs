@@ -46,6 +46,8 @@ pub(super) struct Context {
     pub cores: usize,
     /// What others of this machine lock while they measure.
     pub measure_lock: PathBuf,
+    /// The user has been warned that this machine is busy.
+    pub told_busy: bool,
     /// The test command was found by convention, not named by the user.
     pub tests_are_a_guess: bool,
     /// Keeps other sessions out of this repository while this one lives.
@@ -57,7 +59,7 @@ pub(super) struct Context {
 pub(super) struct Checkout {
     pub path: PathBuf,
     pub commit: CommitId,
-    /// Digest of the built program; absent where the command runs tracked files.
+    /// Digest of the built program and of what it may read, before its first run; absent where the command runs tracked files.
     pub artefact: Option<String>,
 }
 
@@ -158,13 +160,10 @@ impl Context {
                 return Ok(Err(failure));
             }
         }
-        let cwd = path.join(&self.config.benchmark.cwd);
-        let tracked = |file: &Path| {
-            let relative = file.strip_prefix(&path).unwrap_or(file);
-            self.repository.read_file(&commit, relative).is_ok_and(|content| content.is_some())
-        };
-        let artefact = built_artefact(&self.config.benchmark.command, &cwd, &tracked)
-            .map_err(ExperimentError::io("hash the program in", &cwd))?;
+        let tracked =
+            |file: &Path| self.repository.read_file(&commit, file).is_ok_and(|content| content.is_some());
+        let artefact = built_artefact(&self.config.benchmark, &path, &tracked)
+            .map_err(ExperimentError::io("hash the program in", &path))?;
         Ok(Ok(Checkout { path, commit, artefact }))
     }
 

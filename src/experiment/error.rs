@@ -40,6 +40,8 @@ pub enum ExperimentError {
     Unlearnable(#[from] LearnError),
     #[error("the original behaved differently from before: {what}")]
     BaseChanged { what: String },
+    #[error("the best commit so far, checked many times before, now differs from the original: {what}")]
+    KeepChanged { what: String },
     #[error("the measurement is not valid: {what}")]
     InvalidMeasurement { what: String },
     #[error("there is no session {name:?} to resume")]

@@ -35,6 +35,8 @@ pub enum Event {
         phase: Phase,
         done: u32,
         most: u32,
+        /// Pairs of this series that were disturbed and are run again, beside those done.
+        redone: u32,
         estimate: Option<Estimate>,
     },
     Baseline {
@@ -63,6 +65,8 @@ pub enum Event {
 pub enum Phase {
     /// The original against itself.
     Control,
+    /// The original against itself once more, for its output only.
+    Relearn,
     Screen,
     Confirm,
     /// The session's tip against the original.
@@ -74,6 +78,7 @@ impl Phase {
     pub fn id(self) -> &'static str {
         match self {
             Self::Control => "control",
+            Self::Relearn => "relearn",
             Self::Screen => "screen",
             Self::Confirm => "confirm",
             Self::Claim => "claim",
@@ -87,6 +92,7 @@ impl Phase {
             Self::Screen => 2,
             Self::Confirm => 3,
             Self::Claim => 4,
+            Self::Relearn => 5,
         }
     }
 }

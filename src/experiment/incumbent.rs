@@ -6,11 +6,12 @@ use super::comparison::{Compared, Series, compare, stored};
 use super::context::{Checkout, Context};
 use super::error::ExperimentError;
 use super::event::{Event, Phase};
-use super::record;
+use super::record::{self, Recorded};
+use super::relearning::relearnings;
 use crate::config::{Metric, OutputRule};
 use crate::delegate::Project;
 use crate::diagnose::{Diagnosis, diagnose};
-use crate::measure::{Arm, Measurer, Sample};
+use crate::measure::{Arm, Measurer, Pair, Sample};
 use crate::profile::{self, Profile};
 use crate::stats::decision::{Health, null_control};
 use crate::stats::{rng, summary};
@@ -25,7 +26,7 @@ const CONTROL_PAIRS: u32 = 8;
 const LONG_CONTROL_PAIRS: u32 = 4;
 
 /// Seconds of wall time from which a command is long in that sense.
-const LONG_RUN_S: f64 = 10.0;
+pub(super) const LONG_RUN_S: f64 = 10.0;
 
 /// A null control that finds a difference at this level makes the session invalid.
 const CONTROL_ALPHA: f64 = 0.01;
@@ -66,7 +67,7 @@ struct Learned {
 /// Builds the original, runs it against itself, learns its output, tests and diagnoses it; then moves on to the last
 /// keep, if there is one. What an earlier process has done of that is taken from the worklog.
 pub(super) fn establish(context: &mut Context) -> Result<Incumbent, ExperimentError> {
-    let kept = last_keep(context)?;
+    let last = last_keep(context)?;
     let recorded = context.worklog.session_detail(context.session, "baseline")?;
     let (checkout, learned) = match recorded {
         None => {
@@ -77,7 +78,7 @@ pub(super) fn establish(context: &mut Context) -> Result<Incumbent, ExperimentEr
         }
         Some(learned) => {
             let learned = record::from_json("baseline", learned)?;
-            let checkout = match &kept {
+            let checkout = match &last {
                 Some((number, branch, commit)) => rebuilt(context, *number, branch, commit)?,
                 None => original(context)?,
             };
@@ -88,6 +89,8 @@ pub(super) fn establish(context: &mut Context) -> Result<Incumbent, ExperimentEr
         context.config.verify.tests = None;
     }
     let Learned { expectation, tests, facts } = learned;
+    let relearned = relearnings(context)?.into_iter().rev().find_map(|relearning| relearning.expectation);
+    let expectation = relearned.unwrap_or(expectation);
     context.events.send(Event::Learned(expectation.describe()));
     let (metric, median, noise, runs) = (facts.metric.clone(), facts.median, facts.noise, facts.runs);
     context.events.send(Event::Baseline { metric, median, noise, runs });
@@ -96,7 +99,7 @@ pub(super) fn establish(context: &mut Context) -> Result<Incumbent, ExperimentEr
         Some(diagnosis) => record::from_json("diagnosis", diagnosis)?,
         None => {
             let series = Series { attempt: None, number: 0, phase: Phase::Control, most: CONTROL_PAIRS };
-            let samples = stored(context, series)?.into_iter().flat_map(|pair| [pair.a, pair.b]).collect();
+            let samples = kept(stored(context, series)?).flat_map(|pair| [pair.a, pair.b]).collect();
             diagnosed(context, &checkout, samples)?
         }
     };
@@ -113,12 +116,17 @@ pub(super) fn replace(
     attempt: AttemptId,
 ) -> Result<(), ExperimentError> {
     let series = Series { attempt: Some(attempt), number: 0, phase: Phase::Confirm, most: 0 };
-    let samples = stored(context, series)?.into_iter().map(|pair| pair.b).collect();
+    let samples = kept(stored(context, series)?).map(|pair| pair.b).collect();
     incumbent.diagnosis = diagnosed(context, &checkout, samples)?;
     context.events.send(Event::Diagnosed(Box::new(incumbent.diagnosis.clone())));
     incumbent.project = project(context, &checkout, &incumbent.diagnosis)?;
     incumbent.checkout = checkout;
     Ok(())
+}
+
+/// The pairs that count.
+fn kept(pairs: Vec<Recorded>) -> impl Iterator<Item = Pair> {
+    pairs.into_iter().filter(|recorded| !recorded.redone).map(|recorded| recorded.pair)
 }
 
 /// Number, branch and commit of the session's last keep. The worklog is the truth: a tip branch that a crash left
@@ -164,8 +172,12 @@ fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, Experime
         });
     };
     let samples: Vec<Sample> = pairs.into_iter().flat_map(|pair| [pair.a, pair.b]).collect();
+    // Disturbed runs say nothing of the time, but all of the output.
+    let all = stored(context, series)?.into_iter().flat_map(|Recorded { pair, .. }| [pair.a, pair.b]);
+    let all: Vec<Sample> = all.collect();
     let load = |sha256: &str| context.measurer.outputs().read(sha256);
-    let expectation = Expectation::learn(context.config.verify.output, &samples, &load)?;
+    let verify = &context.config.verify;
+    let expectation = Expectation::learn(verify.output, &verify.files, &all, &load)?;
     let control = null_control(&ratios, CONTROL_ALPHA);
     if control.health == Health::Biased {
         return Err(ExperimentError::InvalidMeasurement {
@@ -201,7 +213,7 @@ fn warm_up(context: &Context, arm: &Arm) -> Result<f64, ExperimentError> {
     let sample = context.measurer.run(arm, context.seed_for(0, 0))?;
     let seconds = sample.wall_s();
     let load = |sha256: &str| context.measurer.outputs().read(sha256);
-    Expectation::learn(OutputRule::Exact, &[sample], &load)?;
+    Expectation::learn(OutputRule::Exact, &arm.files, &[sample], &load)?;
     Ok(seconds)
 }
 

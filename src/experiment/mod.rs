@@ -18,6 +18,7 @@ mod incumbent;
 mod layout;
 mod lock;
 mod record;
+mod relearning;
 mod rounds;
 mod session;
 mod written;

@@ -19,7 +19,7 @@ pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, value: Value) -
     serde_json::from_value(value).map_err(|source| ExperimentError::BadRecord { what, source })
 }
 
-pub(super) fn measurement(sample: &Sample) -> Result<Measurement, ExperimentError> {
+fn measurement(sample: &Sample) -> Result<Measurement, ExperimentError> {
     Ok(Measurement {
         wall_ns: sample.run.wall_ns,
         user_ns: sample.run.user_ns,
@@ -30,12 +30,34 @@ pub(super) fn measurement(sample: &Sample) -> Result<Measurement, ExperimentErro
     })
 }
 
-pub(super) fn pair(row: PairRow) -> Result<Pair, ExperimentError> {
-    Ok(Pair {
+/// A pair, and whether another one stands in for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Recorded {
+    pub pair: Pair,
+    pub redone: bool,
+}
+
+pub(super) fn recorded(row: PairRow) -> Result<Recorded, ExperimentError> {
+    let pair = Pair {
         index: row.index,
         a_first: row.a_first,
         a: from_json("sample", row.a.sample)?,
         b: from_json("sample", row.b.sample)?,
+    };
+    Ok(Recorded { pair, redone: row.redone })
+}
+
+pub(super) fn pair_row(recorded: &Recorded) -> Result<PairRow, ExperimentError> {
+    let pair = &recorded.pair;
+    let disturbance = pair.disturbance();
+    Ok(PairRow {
+        index: pair.index,
+        a_first: pair.a_first,
+        steal_share: disturbance.steal,
+        wait_share: disturbance.wait,
+        redone: recorded.redone,
+        a: measurement(&pair.a)?,
+        b: measurement(&pair.b)?,
     })
 }
 

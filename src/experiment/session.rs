@@ -1,6 +1,6 @@
 //! A session from its start, or from where it was left, to its end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use super::incumbent::{self, BaselineFacts};
 use super::layout::{Layout, measure_lock};
 use super::lock::{Locking, SessionLock};
 use super::{record, rounds, written};
-use crate::config::{Config, detect};
+use crate::config::{Config, detect, real_path};
 use crate::diagnose::Diagnosis;
 use crate::machine::{Facts, cores_available};
 use crate::measure::{Measurer, MeasurerOptions, neutral_environment};
@@ -45,6 +45,8 @@ pub struct Summary {
     /// Titles of what was not tried, with the policy each needs.
     pub withheld: Vec<String>,
     pub claim: Option<Claim>,
+    /// What did not go as usual: pairs that were run again, an original that was learned again.
+    pub notes: Vec<String>,
     /// Why the session ended.
     pub stopped: String,
     pub artefacts: Artefacts,
@@ -69,6 +71,7 @@ pub fn run(setup: &Setup, mut config: Config, guesses: Guesses) -> Result<Summar
     let lock = lock(&layout)?;
     let base = repository.head()?;
     tell_if_dirty(setup, &repository)?;
+    tell_if_fixed(setup, &repository, &config);
     let guesses = fill_in(setup, &repository, &base, &mut config, guesses)?;
     let facts = Facts::read()?;
     let seed = fresh_seed();
@@ -170,6 +173,7 @@ fn context(
     Ok(Context {
         environment: setup.environment.clone(),
         measure_lock: measure_lock(&setup.cache),
+        told_busy: false,
         repository,
         worklog,
         measurer,
@@ -206,7 +210,7 @@ fn through(context: &mut Context) -> Result<Summary, ExperimentError> {
     written::results(context, &baseline)?;
     let stopped = rounds::run(context, &mut incumbent)?;
     context.events.send(Event::Stopping(stopped.clone()));
-    let claim = claim::claim(context, &incumbent)?;
+    let claim = claim::claim(context, &mut incumbent)?;
     let withheld = rounds::withheld(context, &incumbent)?;
     let artefacts = written::everything(context, &incumbent, claim.as_ref(), &withheld)?;
     context.worklog.close_session(context.session, &stopped)?;
@@ -225,6 +229,7 @@ fn through(context: &mut Context) -> Result<Summary, ExperimentError> {
         attempts,
         withheld,
         claim,
+        notes: written::notes(context)?,
         stopped,
         artefacts,
     })
@@ -252,6 +257,24 @@ fn tell_if_dirty(setup: &Setup, repository: &Repository) -> Result<(), Experimen
     Ok(())
 }
 
+/// Candidates work in copies of the repository; a command that names a file of the checkout never sees theirs.
+fn tell_if_fixed(setup: &Setup, repository: &Repository, config: &Config) {
+    let words = config.benchmark.command.words();
+    let fixed = words
+        .iter()
+        .map(Path::new)
+        .find(|path| path.is_absolute() && path.exists() && real_path(repository.root(), path).is_some());
+    if let Some(path) = fixed {
+        setup.events.warn(
+            format!(
+                "{} is named by its absolute path: no candidate's version of it is measured",
+                path.display()
+            ),
+            Some("name it relative to the folder that the command runs in"),
+        );
+    }
+}
+
 /// Fills in build and test commands that the project's files make obvious.
 fn fill_in(
     setup: &Setup,
@@ -261,7 +284,7 @@ fn fill_in(
     mut guesses: Guesses,
 ) -> Result<Guesses, ExperimentError> {
     let files = repository.tracked_files(base)?;
-    let read = |path: &std::path::Path| {
+    let read = |path: &Path| {
         let content = repository.read_file(base, path).ok().flatten()?;
         String::from_utf8(content).ok()
     };

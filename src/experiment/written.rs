@@ -4,18 +4,21 @@
 use super::claim::Claim;
 use super::context::Context;
 use super::error::ExperimentError;
+use super::event::Phase;
 use super::incumbent::{BaselineFacts, Incumbent};
 use super::layout::write_whole;
+use super::relearning::relearnings;
 use super::rounds;
 use super::session::Artefacts;
 use crate::diagnose::Diagnosis;
 use crate::machine::Facts;
+use crate::measure::{Disturbance, Pair};
 use crate::plan::Hypothesis;
 use crate::report::journey::{self, DeadEnd, Journey, Stage};
 use crate::report::{tsv, words};
 use crate::spec::{self, Proposed, Spec};
 use crate::stats::decision::{Decision, Word};
-use crate::worklog::{Attempt, AttemptVerdict};
+use crate::worklog::{Attempt, AttemptVerdict, Hindrance};
 
 /// `specs/<name>_speedup.md`: of what was planned, and what has come of it so far.
 pub(super) fn spec(
@@ -74,7 +77,10 @@ pub(super) fn results(context: &Context, baseline: &BaselineFacts) -> Result<(),
             continue;
         };
         let pairs = context.worklog.pairs(context.session, Some(attempt.id), "confirm")?;
-        let pairs = pairs.into_iter().map(super::record::pair).collect::<Result<Vec<_>, _>>()?;
+        let pairs = pairs.into_iter().filter(|pair| !pair.redone);
+        let pairs: Vec<Pair> = pairs
+            .map(|pair| Ok(super::record::recorded(pair)?.pair))
+            .collect::<Result<_, ExperimentError>>()?;
         let median = |metric| {
             let (_, after) = super::record::medians(&pairs, metric);
             after.is_finite().then_some(after)
@@ -181,8 +187,57 @@ fn journey(
                 incumbent.facts.noise.map_or("not known".to_owned(), words::percent)
             ),
         ],
-        notes: Vec::new(),
+        notes: notes(context)?,
     })
+}
+
+/// What did not go as usual, for people who judge the measurement.
+pub(super) fn notes(context: &Context) -> Result<Vec<String>, ExperimentError> {
+    let mut notes = disturbed(context)?;
+    let mut before = 0;
+    for relearning in relearnings(context)? {
+        let runs = 2 * (relearning.pairs - before);
+        before = relearning.pairs;
+        let whose = match relearning.attempt {
+            0 => String::new(),
+            number => format!(" of attempt {number}"),
+        };
+        let seen = format!("(seen in {} pair {}{whose})", relearning.phase, relearning.pair + 1);
+        let what = &relearning.what;
+        notes.push(match relearning.expectation {
+            Some(_) => format!(
+                "the original varies more than its first runs showed, and was learned again from {runs} more runs of \
+                 its own {seen}: {what}"
+            ),
+            None => format!(
+                "the original once behaved differently beside a candidate, and in none of {runs} more runs of its own \
+                 {seen}: {what}"
+            ),
+        });
+    }
+    Ok(notes)
+}
+
+/// How many pairs something else got in the way of, and what became of them.
+fn disturbed(context: &Context) -> Result<Vec<String>, ExperimentError> {
+    let mut pairs = context.worklog.hindrances(context.session)?;
+    // Those are run for their output only.
+    pairs.retain(|pair| pair.phase != Phase::Relearn.id());
+    let is_large =
+        |pair: &&Hindrance| Disturbance { steal: pair.steal_share, wait: pair.wait_share }.is_large();
+    let redone = pairs.iter().filter(|pair| pair.redone).count();
+    let kept = pairs.iter().filter(|pair| !pair.redone).filter(is_large).count();
+    let all = pairs.len();
+    let again = (redone > 0).then(|| {
+        format!("{redone} of {all} pairs were disturbed by other work on this machine, and run again")
+    });
+    let all_the_same = (kept > 0).then(|| {
+        format!(
+            "{kept} of {all} pairs count although they were disturbed: the machine is busy, or the command wants more \
+             CPUs than there are"
+        )
+    });
+    Ok(again.into_iter().chain(all_the_same).collect())
 }
 
 /// The diagnosis of the commit that the session started from.

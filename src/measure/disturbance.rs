@@ -76,6 +76,15 @@ impl Redo {
         allowed
     }
 
+    /// Goes through a round again of which an earlier process has decided this.
+    pub fn recall(&mut self, disturbance: &Disturbance, redone: bool) {
+        if redone {
+            self.redone += 1;
+        } else if disturbance.is_large() {
+            self.kept_disturbed += 1;
+        }
+    }
+
     /// Rounds thrown away.
     #[must_use]
     pub fn redone(&self) -> u32 {

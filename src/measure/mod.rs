@@ -111,6 +111,12 @@ pub struct Pair {
 }
 
 impl Pair {
+    /// What else went on during the pair, whichever arm was running.
+    #[must_use]
+    pub fn disturbance(&self) -> Disturbance {
+        Disturbance::of([&self.a.run, &self.b.run])
+    }
+
     /// ln(B / A) of the metric: negative when B is better. Absent when either side measured zero.
     #[must_use]
     pub fn log_ratio(&self, metric: &Metric) -> Option<f64> {

@@ -9,6 +9,6 @@ mod outcome;
 mod tests_run;
 
 pub use integrity::{Protection, Tamper, built_artefact};
-pub use oracles::{Expectation, LearnError, Mismatch};
+pub use oracles::{Expectation, LearnError, Mismatch, NotWidened, Relearned};
 pub use outcome::{CrashReason, DiscardReason, Outcome};
 pub use tests_run::{Counts, TestMismatch, TestRun};

@@ -34,6 +34,8 @@ pub enum DiscardReason {
     WrongOutput { what: String },
     #[error("wrong exit: {what}")]
     WrongExit { what: String },
+    #[error("{what}")]
+    DisturbsOriginal { what: String },
     #[error("its processes outlive it: {count} had to be killed")]
     Survivors { count: u32 },
     #[error("the tests fail: {what}")]
@@ -105,6 +107,7 @@ impl DiscardReason {
             Self::BuildFailed { .. } => "build-failed",
             Self::WrongOutput { .. } => "wrong-output",
             Self::WrongExit { .. } => "wrong-exit",
+            Self::DisturbsOriginal { .. } => "disturbs-original",
             Self::Survivors { .. } => "survivors",
             Self::TestsFailed { .. } => "tests-failed",
             Self::ScreenedOut { .. } => "screened-out",
@@ -129,6 +132,7 @@ impl From<Mismatch> for DiscardReason {
         match mismatch {
             Mismatch::End { .. } => Self::WrongExit { what: mismatch.to_string() },
             Mismatch::Survivors { count } => Self::Survivors { count },
+            Mismatch::Beside { .. } => Self::DisturbsOriginal { what: mismatch.to_string() },
             _ => Self::WrongOutput { what: mismatch.to_string() },
         }
     }

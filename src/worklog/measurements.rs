@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, Transaction, params};
 
-use super::{AttemptId, Measurement, PairRow, SessionId, Worklog, WorklogError, all, json};
+use super::{AttemptId, Hindrance, Measurement, PairRow, SessionId, Worklog, WorklogError, json};
 
 impl Worklog {
     /// Appends both runs of a pair, or neither. `attempt` is absent for the control and the claim.
@@ -21,8 +21,9 @@ impl Worklog {
             let insert = |transaction: &Transaction<'_>, arm: &str, first: bool, run: &Measurement| {
                 transaction.execute(
                     "INSERT INTO measurements (session_id, attempt_id, phase, pair, arm, first, wall_ns, user_ns, \
-                     sys_ns, rss_bytes_max, stdout_sha256, sample, created_at) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                     sys_ns, rss_bytes_max, stdout_sha256, sample, created_at, steal_share, \
+                     wait_share, redone) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                     params![
                         session.0,
                         attempt,
@@ -36,7 +37,10 @@ impl Worklog {
                         run.rss_bytes_max as i64,
                         run.stdout_sha256,
                         run.sample.to_string(),
-                        now
+                        now,
+                        pair.steal_share,
+                        pair.wait_share,
+                        pair.redone
                     ],
                 )
             };
@@ -45,7 +49,29 @@ impl Worklog {
         })
     }
 
-    /// The pairs of a phase, by index.
+    /// What got in the way of each pair of a session, in the order in which they were run.
+    ///
+    /// # Errors
+    /// [`WorklogError`].
+    pub fn hindrances(&self, session: SessionId) -> Result<Vec<Hindrance>, WorklogError> {
+        let sql = "SELECT phase, steal_share, wait_share, redone FROM measurements \
+                   WHERE session_id = ?1 AND arm = 'a' ORDER BY id";
+        let read = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let rows = statement.query_map([session.0], |row| {
+                Ok(Hindrance {
+                    phase: row.get("phase")?,
+                    steal_share: row.get("steal_share")?,
+                    wait_share: row.get("wait_share")?,
+                    redone: row.get("redone")?,
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(WorklogError::query("read what disturbed the pairs"))
+    }
+
+    /// The pairs of a phase, by index, those that were run again among them.
     ///
     /// # Errors
     /// [`WorklogError`].
@@ -58,17 +84,30 @@ impl Worklog {
         let sql = "SELECT * FROM measurements WHERE session_id = ?1 AND ifnull(attempt_id, 0) = ?2 AND phase = ?3 \
                    ORDER BY pair, arm";
         let attempt = attempt.map_or(0, |id| id.0);
-        let runs = all(&self.connection, sql, params![session.0, attempt, phase], |row| {
-            Ok((row.get::<_, u32>("pair")?, row.get::<_, bool>("first")?, measurement(row)?))
-        })
-        .map_err(WorklogError::query("read the pairs"))?;
-        let mut runs = runs.into_iter();
-        let mut pairs = Vec::new();
-        // Both arms of a pair are written in one transaction, and sort as a, b.
-        while let (Some((index, a_first, a)), Some((_, _, b))) = (runs.next(), runs.next()) {
-            pairs.push(PairRow { index, a_first, a, b });
-        }
-        Ok(pairs)
+        let read = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut rows = statement.query(params![session.0, attempt, phase])?;
+            let mut pairs = Vec::new();
+            // Both arms of a pair are written in one transaction, and sort as a, b.
+            while let Some(row) = rows.next()? {
+                let mut pair = PairRow {
+                    index: row.get("pair")?,
+                    a_first: row.get("first")?,
+                    steal_share: row.get("steal_share")?,
+                    wait_share: row.get("wait_share")?,
+                    redone: row.get("redone")?,
+                    a: measurement(row)?,
+                    b: measurement(row)?,
+                };
+                let Some(row) = rows.next()? else {
+                    break;
+                };
+                pair.b = measurement(row)?;
+                pairs.push(pair);
+            }
+            Ok(pairs)
+        };
+        read().map_err(WorklogError::query("read the pairs"))
     }
 }
 

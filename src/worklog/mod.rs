@@ -18,12 +18,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use error::WorklogError;
 pub use record::{
-    Attempt, AttemptId, AttemptResult, AttemptVerdict, Measurement, NewAttempt, NewSession, PairRow, Session,
-    SessionId, StateRow,
+    Attempt, AttemptId, AttemptResult, AttemptVerdict, Hindrance, Measurement, NewAttempt, NewSession,
+    PairRow, Session, SessionId, StateRow,
 };
 
 /// Each migration brings the file from its index to the next version.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// How long a writer waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -178,10 +178,27 @@ pub struct Measurement {
 /// Two runs back to back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PairRow {
+    /// Counts all pairs of the phase, also those that are run again.
     pub index: u32,
     pub a_first: bool,
+    /// Worst share of a CPU's time that the hypervisor took during a run.
+    pub steal_share: Option<f64>,
+    /// Worst share of a run's wall time that it waited for a CPU.
+    pub wait_share: Option<f64>,
+    /// It was disturbed, and another pair stands in for it: no decision rests on it.
+    pub redone: bool,
     pub a: Measurement,
     pub b: Measurement,
+}
+
+/// What got in the way of a pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hindrance {
+    pub phase: String,
+    /// As in [`PairRow`].
+    pub steal_share: Option<f64>,
+    pub wait_share: Option<f64>,
+    pub redone: bool,
 }
 
 impl Attempt {

@@ -69,7 +69,15 @@ fn measurement(wall_ns: u64) -> Measurement {
 }
 
 fn pair(index: u32) -> PairRow {
-    PairRow { index, a_first: index.is_multiple_of(2), a: measurement(10), b: measurement(20) }
+    PairRow {
+        index,
+        a_first: index.is_multiple_of(2),
+        steal_share: None,
+        wait_share: Some(0.5 * f64::from(index)),
+        redone: index == 1,
+        a: measurement(10),
+        b: measurement(20),
+    }
 }
 
 /// A worklog with one session, one closed and one pending attempt, and a few pairs.
@@ -108,6 +116,8 @@ fn what_was_written_is_read_back_after_reopening() {
     assert_eq!(states, ["planned", "built", "closed"]);
     assert_eq!(worklog.pairs(session, Some(attempts[0].id), "confirm").unwrap(), [pair(0), pair(1)]);
     assert_eq!(worklog.pairs(session, None, "confirm").unwrap(), []);
+    let redone: Vec<bool> = worklog.hindrances(session).unwrap().iter().map(|pair| pair.redone).collect();
+    assert_eq!(redone, [false, true]);
     assert_eq!(worklog.session_detail(session, "baseline").unwrap(), Some(json!({ "n": 2 })));
     assert_eq!(worklog.session_detail(session, "never").unwrap(), None);
     assert!(Worklog::open_existing(&folder.path().join("none")).unwrap().is_none());
@@ -200,6 +210,31 @@ fn eight_writers_lose_nothing() {
         .map(|session| worklog.pairs(session.id, None, "control").unwrap().len())
         .sum();
     assert_eq!(pairs, 200);
+}
+
+#[test]
+fn older_files_are_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.db");
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(MIGRATIONS[0]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    old.execute_batch(
+        "INSERT INTO sessions (name, benchmark, command, base_commit, seed, fingerprint, config, machine, created_at)
+           VALUES ('s', 'b', 'true', '', '1', 'f', '{}', '{}', 1);
+         INSERT INTO measurements (session_id, phase, pair, arm, first, wall_ns, user_ns, sys_ns, rss_bytes_max, \
+           stdout_sha256, sample, created_at) VALUES (1, 'control', 0, 'a', 1, 10, 1, 2, 3, 'd', '{\"wall_ns\":10}', 1),
+           (1, 'control', 0, 'b', 0, 20, 1, 2, 3, 'd', '{\"wall_ns\":20}', 1);",
+    )
+    .unwrap();
+    drop(old);
+    let mut worklog = Worklog::open(&path).unwrap();
+    let session = worklog.sessions().unwrap()[0].id;
+    let undisturbed = PairRow { wait_share: None, ..pair(0) };
+    assert_eq!(worklog.pairs(session, None, "control").unwrap(), [undisturbed]);
+    assert!(worklog.connection.execute("UPDATE measurements SET redone = 1", []).is_err());
+    worklog.append_pair(session, None, "control", &pair(1)).unwrap();
+    assert!(worklog.pairs(session, None, "control").unwrap()[1].redone);
 }
 
 #[test]

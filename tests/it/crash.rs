@@ -8,6 +8,8 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::bench::{Bench, PERFUP, SLOW};
+use super::disturbed::{assert_redone_by_rule, crowded};
+use super::relearn::{counting, stateful};
 
 use rusqlite::{Connection, ErrorCode};
 use serde_json::Value;
@@ -383,4 +385,59 @@ fn the_budget_of_attempts_survives() {
     session.bench.write("perfup.toml", &config.replace('1', "9"));
     let run = session.bench.perfup(&["resume", "--json"]).expect(0).json("perfup.run/1");
     assert_eq!(run["attempts"].as_array().map(Vec::len), Some(1));
+}
+
+/// What is run again follows from the disturbances alone, in whatever pieces the session was done.
+#[test]
+fn disturbed_pairs_are_run_again_across_kills() {
+    let session = Session::of(crowded("True"), "crowded");
+    for pair in [1, 2, 5] {
+        let when = format!("NEW.phase = 'control' AND NEW.pair = {pair} AND NEW.arm = 'b'");
+        let row = Write { name: "pair", on: "INSERT ON measurements", when: when.leak() };
+        if let Some(database) = session.bench.database() {
+            hold(&database, &row);
+            let mut perfup = session.start();
+            session.until(&mut perfup, "the pair", is_held);
+            session.kill(perfup);
+            release(&database);
+        }
+        let mut perfup = session.start();
+        session.until(&mut perfup, "the pair", |database| written(database, &row));
+        session.kill(perfup);
+    }
+    let before = session.measurements();
+    let run = session.bench.perfup(&["resume", "--json"]).expect(0).json("perfup.run/1");
+    session.assert_kept(&before);
+    let (redone, _) = assert_redone_by_rule(&session.bench);
+    assert!(redone >= 3, "nothing was disturbed");
+    assert_eq!(run["baseline"]["runs"], 16);
+    assert!(run["notes"].to_string().contains("run again"), "{}", run["notes"]);
+}
+
+/// The original's output is learned again, in three pieces, and what was decided by it stays decided.
+#[test]
+fn learning_again_survives_being_killed() {
+    let session = Session::of(stateful(&counting("8 if count % 3 == 0 else 7")), "relearn");
+    let rows = [
+        write("a run of the original", "INSERT ON measurements", "NEW.phase = 'relearn' AND NEW.pair = 2"),
+        write("relearned", "INSERT ON session_states", "NEW.state = 'relearned'"),
+    ];
+    let mut perfup = session.start();
+    session.until(&mut perfup, "baseline", |database| {
+        self::rows(database, "session_states", "NEW.state = 'baseline'")
+    });
+    session.kill(perfup);
+    for row in &rows {
+        let database = session.bench.database().expect("a worklog");
+        hold(&database, row);
+        let mut perfup = session.start();
+        session.until(&mut perfup, row.name, is_held);
+        session.kill(perfup);
+        release(&database);
+    }
+    let before = session.measurements();
+    let run = session.bench.perfup(&["resume", "--json"]).expect(0).json("perfup.run/1");
+    session.assert_kept(&before);
+    assert_eq!(run["attempts"][0]["status"], "keep", "{run:#}");
+    assert!(run["notes"].to_string().contains("from 8 more runs"), "{}", run["notes"]);
 }

@@ -6,12 +6,15 @@
     reason = "tests start processes themselves, and their helpers may panic as the tests may"
 )]
 
+mod artefacts;
 mod bench;
 mod crash;
+mod disturbed;
 mod errors;
 mod examples;
 mod house;
 mod measure;
+mod relearn;
 mod runner;
 mod session;
 mod trial;

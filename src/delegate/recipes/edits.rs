@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{DelegateError, Project, Recipe};
+use crate::config::{plain_path, real_path};
 use crate::plan::{Hypothesis, Scores, Site, Soundness};
 use crate::sys::stream::hexadecimal;
 
@@ -72,7 +73,9 @@ pub(super) fn gone(recipe: &dyn Recipe, reason: impl Into<String>) -> DelegateEr
 pub(super) fn named_files(project: &Project) -> Vec<PathBuf> {
     let words = project.command.words();
     let named = |word: &String| {
-        let path = project.cwd.join(word.trim_start_matches("./"));
+        let path = plain_path(&project.cwd.join(word));
+        // A script may be called by a link to it.
+        let path = real_path(&project.root, &path).unwrap_or(path);
         project.files.contains(&path).then_some(path)
     };
     let mut files: Vec<PathBuf> = words.iter().filter_map(named).collect();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::config::{Benchmark, Protect, Verify};
+use crate::config::{Benchmark, Protect, Verify, plain_path};
 
 /// Glob → why. Matched against paths relative to the root, at any depth unless they start with `/`.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -49,7 +49,8 @@ pub struct Tamper {
 }
 
 impl Protection {
-    /// `declared` are the files that the hypothesis itself names.
+    /// `declared` are the files that the hypothesis itself names; `leads_to` follows the symlinks of a path relative to
+    /// the root, to another such path.
     ///
     /// # Errors
     /// A glob of `[protect] paths` that cannot be read, with the reason.
@@ -58,6 +59,7 @@ impl Protection {
         benchmark: &Benchmark,
         verify: &Verify,
         declared: Vec<PathBuf>,
+        leads_to: &dyn Fn(&Path) -> Option<PathBuf>,
     ) -> Result<Self, String> {
         let mut set = GlobSetBuilder::new();
         let mut reasons = Vec::new();
@@ -79,19 +81,17 @@ impl Protection {
         }
         // What the command reads is the work to be done, unless it is a program to be made faster.
         let mut own: Vec<PathBuf> = benchmark.stdin.iter().chain(&benchmark.inputs).cloned().collect();
-        own.extend(
-            benchmark
-                .command
-                .words()
-                .iter()
-                .skip(1)
-                .filter(|word| is_data(word))
-                .map(|word| benchmark.cwd.join(word.trim_start_matches("./"))),
-        );
+        let words = benchmark.command.words();
+        let data = words.iter().skip(1).map(|word| named_by(word)).filter(|word| is_data(word));
+        own.extend(data.map(|word| benchmark.cwd.join(word)));
         if let Some(tests) = &verify.tests {
-            own.extend(tests.words().iter().filter(|word| word.contains(['/', '.'])).map(PathBuf::from));
+            let words = tests.words();
+            let files = words.iter().filter(|word| word.contains(['/', '.']));
+            own.extend(files.map(|word| benchmark.cwd.join(word)));
         }
-        for path in own {
+        // The link itself too: who turns it elsewhere changes what is read.
+        let led_to: Vec<PathBuf> = own.iter().filter_map(|path| leads_to(path)).collect();
+        for path in own.iter().map(|path| plain_path(path)).chain(led_to) {
             let literal = globset::escape(&path.to_string_lossy());
             add(&format!("/{literal}"), "what the command or its tests read")?;
         }
@@ -116,6 +116,11 @@ impl Protection {
     }
 }
 
+/// The path in `--file=PATH`.
+fn named_by(word: &str) -> &str {
+    word.split_once('=').filter(|_| word.starts_with('-')).map_or(word, |(_, path)| path)
+}
+
 /// An argument that names a file which is not source code.
 fn is_data(word: &str) -> bool {
     const SOURCE: &[&str] = &[
@@ -132,12 +137,15 @@ mod tests {
     use crate::config::CommandLine;
 
     fn rule(changed: &str, declared: &[&str]) -> Option<String> {
-        let benchmark = Benchmark::for_command(CommandLine::parse("python3 app.py data/in.csv").unwrap());
+        let benchmark = Benchmark::for_command(
+            CommandLine::parse("python3 app.py sub/.././data/in.csv latest/in.csv --map=./map.bin").unwrap(),
+        );
         let verify =
             Verify { tests: Some(CommandLine::parse("sh checks/run.sh").unwrap()), ..Verify::default() };
         let protect = Protect { paths: vec!["/golden/**".to_owned()] };
         let declared = declared.iter().map(PathBuf::from).collect();
-        let protection = Protection::new(&protect, &benchmark, &verify, declared).unwrap();
+        let leads_to = |path: &Path| (path == Path::new("latest/in.csv")).then(|| PathBuf::from("v2/in.csv"));
+        let protection = Protection::new(&protect, &benchmark, &verify, declared, &leads_to).unwrap();
         protection.violations(&[PathBuf::from(changed)]).pop().map(|tamper| tamper.rule)
     }
 
@@ -155,6 +163,9 @@ mod tests {
         check("deep/conftest.py", Some("hooks that change how every Python program runs"));
         check("perfup.toml", Some("perfup's own configuration"));
         check("data/in.csv", Some("what the command or its tests read"));
+        check("latest/in.csv", Some("what the command or its tests read"));
+        check("v2/in.csv", Some("what the command or its tests read"));
+        check("map.bin", Some("what the command or its tests read"));
         check("checks/run.sh", Some("what the command or its tests read"));
         check("golden/a/b.txt", Some("[protect] paths"));
         check("Cargo.toml", Some("manifests"));
@@ -173,7 +184,8 @@ mod tests {
     fn a_bad_glob_is_said() {
         let protect = Protect { paths: vec!["a[".to_owned()] };
         let benchmark = Benchmark::for_command(CommandLine::parse("true").unwrap());
-        let error = Protection::new(&protect, &benchmark, &Verify::default(), Vec::new()).unwrap_err();
+        let error =
+            Protection::new(&protect, &benchmark, &Verify::default(), Vec::new(), &|_| None).unwrap_err();
         assert!(error.contains("[protect] paths"), "{error}");
     }
 }

@@ -76,6 +76,20 @@ impl Pattern {
         }
     }
 
+    /// Of one run, which all others must equal; absent when it is not text.
+    pub fn of(run: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(run).ok()?;
+        Some(Self::Lines(text.split('\n').map(|line| Line::Same(line.to_owned())).collect()))
+    }
+
+    /// The same, with anything of its kind for each volatile token.
+    pub fn forgetting_volatile(&self) -> Self {
+        match self {
+            Self::Lines(lines) => Self::Lines(lines.iter().map(Line::forgetting_volatile).collect()),
+            Self::AnyOrder(_) => self.clone(),
+        }
+    }
+
     pub fn check(&self, run: &[u8]) -> Result<(), String> {
         let text = std::str::from_utf8(run).map_err(|_| "it is not text".to_owned())?;
         let got: Vec<&str> = text.split('\n').collect();
@@ -128,6 +142,18 @@ impl Pattern {
 }
 
 impl Line {
+    fn forgetting_volatile(&self) -> Self {
+        let slots = match self {
+            Self::Same(text) => tokenise(text).into_iter().map(Slot::Same).collect(),
+            Self::Varies(slots) => slots.clone(),
+        };
+        let forget = |slot| match slot {
+            Slot::Same(Token::Volatile(kind, _)) => Slot::Volatile(kind),
+            other => other,
+        };
+        Self::Varies(slots.into_iter().map(forget).collect())
+    }
+
     fn learn(versions: &[&str]) -> Result<Self, String> {
         let first = versions[0];
         let Some(other) = versions.iter().find(|line| **line != first) else {

@@ -1,12 +1,15 @@
 //! What the original does, learned from its own runs; and whether a sample does the same.
 //!
 //! What never varied must stay bit-identical. Where the original itself varied, a candidate may vary as much
-//! (`learned`), or not at all (`exact`).
+//! (`learned`), or not at all (`exact`). An original that later varies more than it did at first can be learned again,
+//! see [`Expectation::widened`].
 
 mod learned;
 mod tokens;
+mod widen;
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,8 @@ use crate::config::OutputRule;
 use crate::measure::Sample;
 use crate::sys::wire::{Captured, RunEnd};
 use learned::Pattern;
+
+pub use widen::{NotWidened, Relearned};
 
 /// Loads captured content by its SHA-256.
 pub type Load<'a> = &'a dyn Fn(&str) -> io::Result<Vec<u8>>;
@@ -29,8 +34,13 @@ pub struct Expectation {
     stdout: Stream,
     /// The declared files in order; absent when the original does not write one.
     files: Vec<Option<Stream>>,
+    /// The declared files' paths, for messages.
+    names: Vec<PathBuf>,
     /// Runs it was learned from.
     runs: usize,
+    /// What was learned from fewer runs; what it accepts stays accepted.
+    #[serde(default)]
+    earlier: Option<Box<Expectation>>,
 }
 
 /// What one stream or file must look like.
@@ -54,8 +64,8 @@ pub enum LearnError {
     NotDeterministic { stream: String, what: String },
     #[error("it ends differently from run to run: {first}, then {second}")]
     EndVaries { first: String, second: String },
-    #[error("it does not always write the declared file number {number}")]
-    FileVaries { number: usize },
+    #[error("it does not always write the declared file {}", file.display())]
+    FileVaries { file: PathBuf },
     #[error("its captured {stream} cannot be read back")]
     Lost {
         stream: String,
@@ -73,20 +83,28 @@ pub enum Mismatch {
     Survivors { count: u32 },
     #[error("standard error is {} where the original's is not", if *.empty { "empty" } else { "written to" })]
     Stderr { empty: bool },
-    #[error("the declared file {number} is missing")]
-    FileMissing { number: usize },
-    #[error("the declared file {number} is new")]
-    FileNew { number: usize },
+    #[error("the declared file {} is missing", file.display())]
+    FileMissing { file: PathBuf },
+    #[error("the declared file {} is written, which the original does not do", file.display())]
+    FileNew { file: PathBuf },
     #[error("{stream} differs: {what}")]
     Content { stream: String, what: String },
+    /// Nothing in the candidate's own runs; found by comparing the original's.
+    #[error("the original behaves differently beside it, and not by itself: {what}")]
+    Beside { what: String },
 }
 
 impl Expectation {
-    /// Learns from runs of the original, at least one.
+    /// Learns from runs of the original, at least one; `names` are the paths of the declared files, in order.
     ///
     /// # Errors
     /// [`LearnError`] when the original fails, or varies in a way that no rule covers.
-    pub fn learn(rule: OutputRule, samples: &[Sample], load: Load<'_>) -> Result<Self, LearnError> {
+    pub fn learn(
+        rule: OutputRule,
+        names: &[PathBuf],
+        samples: &[Sample],
+        load: Load<'_>,
+    ) -> Result<Self, LearnError> {
         let Some(first) = samples.first() else {
             return Err(LearnError::BaseFails { end: "it was never run".to_owned(), stderr: String::new() });
         };
@@ -104,23 +122,25 @@ impl Expectation {
         }
         let stream = |name: &str, captured: Vec<&Captured>| Stream::learn(rule, name, &captured, load);
         let stdout = stream("standard output", samples.iter().map(|sample| &sample.run.stdout).collect())?;
-        let file = |index: usize| {
-            let versions: Vec<&Captured> =
-                samples.iter().filter_map(|sample| sample.files[index].as_ref()).collect();
+        let file = |(index, name): (usize, &PathBuf)| {
+            let versions: Vec<&Captured> = samples
+                .iter()
+                .filter_map(|sample| sample.files.get(index).and_then(Option::as_ref))
+                .collect();
             match versions.len() {
                 0 => Ok(None),
-                count if count == samples.len() => {
-                    stream(&format!("declared file {}", index + 1), versions).map(Some)
-                }
-                _ => Err(LearnError::FileVaries { number: index + 1 }),
+                count if count == samples.len() => stream(&in_words(name), versions).map(Some),
+                _ => Err(LearnError::FileVaries { file: name.clone() }),
             }
         };
         Ok(Self {
             end: first.run.end,
             stderr_is_empty: samples.iter().all(|sample| sample.run.stderr.bytes == 0),
             stdout,
-            files: (0..first.files.len()).map(file).collect::<Result<_, _>>()?,
+            files: names.iter().enumerate().map(file).collect::<Result<_, _>>()?,
+            names: names.to_vec(),
             runs: samples.len(),
+            earlier: None,
         })
     }
 
@@ -129,6 +149,14 @@ impl Expectation {
     /// # Errors
     /// The first [`Mismatch`].
     pub fn check(&self, sample: &Sample, load: Load<'_>) -> Result<(), Mismatch> {
+        let checked = self.check_by_this(sample, load);
+        match &self.earlier {
+            Some(earlier) if checked.is_err() && earlier.check(sample, load).is_ok() => Ok(()),
+            _ => checked,
+        }
+    }
+
+    fn check_by_this(&self, sample: &Sample, load: Load<'_>) -> Result<(), Mismatch> {
         if sample.run.end != self.end {
             let (expected, got) = (self.end.to_string(), sample.run.end.to_string());
             return Err(Mismatch::End { expected, got });
@@ -141,15 +169,12 @@ impl Expectation {
         if self.stderr_is_empty && sample.run.stderr.bytes > 0 {
             return Err(Mismatch::Stderr { empty: false });
         }
-        for (index, (expected, got)) in self.files.iter().zip(&sample.files).enumerate() {
-            let number = index + 1;
+        for (name, (expected, got)) in self.names.iter().zip(self.files.iter().zip(&sample.files)) {
             match (expected, got) {
                 (None, None) => {}
-                (Some(_), None) => return Err(Mismatch::FileMissing { number }),
-                (None, Some(_)) => return Err(Mismatch::FileNew { number }),
-                (Some(expected), Some(got)) => {
-                    expected.check(&format!("declared file {number}"), got, load)?
-                }
+                (Some(_), None) => return Err(Mismatch::FileMissing { file: name.clone() }),
+                (None, Some(_)) => return Err(Mismatch::FileNew { file: name.clone() }),
+                (Some(expected), Some(got)) => expected.check(&in_words(name), got, load)?,
             }
         }
         Ok(())
@@ -159,10 +184,9 @@ impl Expectation {
     #[must_use]
     pub fn describe(&self) -> Vec<String> {
         let mut sentences = vec![self.stdout.describe("standard output", self.runs)];
-        let files = self.files.iter().enumerate();
-        sentences.extend(files.map(|(index, file)| match file {
-            Some(file) => file.describe(&format!("declared file {}", index + 1), self.runs),
-            None => format!("declared file {} is not written by the original, and must not be", index + 1),
+        sentences.extend(self.names.iter().zip(&self.files).map(|(name, file)| match file {
+            Some(file) => file.describe(&in_words(name), self.runs),
+            None => format!("{} is not written by the original, and must not be", in_words(name)),
         }));
         sentences
     }
@@ -234,6 +258,11 @@ impl Stream {
             Self::Varies { pattern, .. } => format!("{name}: {}", pattern.describe()),
         }
     }
+}
+
+/// A declared file, as messages name it.
+fn in_words(name: &Path) -> String {
+    format!("declared file {}", name.display())
 }
 
 #[cfg(test)]
