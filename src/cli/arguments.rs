@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{
-    CommandLine, Config, ConfigError, ConfigFile, Metric, OutputRule, Policy, parse_duration,
-};
+use super::metrics::MetricArgs;
+use crate::config::{CommandLine, Config, ConfigError, ConfigFile, OutputRule, Policy, parse_duration};
 
 /// The benchmark to work on, and how far to go.
 #[derive(Debug, Args)]
@@ -44,9 +43,8 @@ pub struct BenchmarkArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Benchmark")]
     pub timeout: Option<Duration>,
 
-    /// The number to improve [default: wall]
-    #[arg(long, value_enum, help_heading = "Benchmark")]
-    pub metric: Option<MetricArg>,
+    #[command(flatten)]
+    pub metrics: MetricArgs,
 
     /// Test command that a candidate must pass [default: found by convention]
     #[arg(long, value_name = "CMD", value_parser = command_line, conflicts_with = "no_tests", help_heading = "Correctness")]
@@ -67,13 +65,6 @@ pub struct BenchmarkArgs {
     /// Allow a kind of change that is legitimate only with your consent (repeatable)
     #[arg(long, value_enum, value_name = "POLICY", help_heading = "Goal")]
     pub allow: Vec<PolicyArg>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum MetricArg {
-    Wall,
-    Cpu,
-    PeakRss,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -105,13 +96,7 @@ impl BenchmarkArgs {
         replace(&mut benchmark.stdin, &self.stdin);
         benchmark.inputs.extend(self.input.iter().cloned());
         benchmark.timeout = self.timeout.unwrap_or(benchmark.timeout);
-        if let Some(metric) = self.metric {
-            benchmark.metric = match metric {
-                MetricArg::Wall => Metric::Wall,
-                MetricArg::Cpu => Metric::Cpu,
-                MetricArg::PeakRss => Metric::PeakRss,
-            };
-        }
+        self.metrics.apply(benchmark)?;
         replace(&mut config.verify.tests, &self.tests);
         if let Some(output) = self.output {
             config.verify.output = match output {

@@ -186,18 +186,35 @@ fn trial_hint(error: &TrialError) -> Option<String> {
             "a failing command cannot be compared; if that is how it should end, say --ignore-failure"
                 .to_owned()
         }
-        TrialError::NoValue { reason: Some(reason), .. } => reason.clone(),
-        TrialError::NoValue { .. } => {
-            let known: Vec<&str> = Metric::BUILT_IN.iter().map(Metric::id).collect();
-            format!(
-                "built in are {}; any other must be printed as `METRIC name=value`, or named by --metric-regex or \
-                 --metric-json",
-                known.join(", ")
-            )
-        }
+        TrialError::Refused { refused, .. } => return refused.hint.clone(),
+        TrialError::NoValue { metric, .. } => return Some(no_value_hint(metric)),
         _ => return None,
     };
     Some(text)
+}
+
+/// Why a run may lack a metric, and what to do.
+fn no_value_hint(metric: &Metric) -> String {
+    match metric {
+        Metric::Custom(_) => {
+            let known: Vec<&str> = Metric::BUILT_IN.iter().map(Metric::id).collect();
+            format!(
+                "built in are {}; any other must be printed as `METRIC name=value`, or be read by a regular expression \
+                 or a JSON pointer (--metric-regex, --metric-json, [benchmark.NAME.metrics])",
+                known.join(", ")
+            )
+        }
+        Metric::ReadBytes | Metric::WriteBytes => {
+            "the system does not show /proc/PID/io: it takes a kernel with CONFIG_TASK_IO_ACCOUNTING and a container that \
+             does not hide it"
+                .to_owned()
+        }
+        Metric::RunqueueWait => {
+            "the system does not show /proc/PID/schedstat: it takes a kernel with CONFIG_SCHED_INFO".to_owned()
+        }
+        Metric::Energy => "the energy meter could not be read during the run; use --metric cpu".to_owned(),
+        _ => "other programs may hold the CPU's counters: stop other profilers, or use --metric cpu".to_owned(),
+    }
 }
 
 fn is_refused(error: &std::io::Error) -> bool {
@@ -218,6 +235,8 @@ fn experiment_hint(error: &ExperimentError) -> Option<String> {
             format!("the whole output is in {}; mend the tests, or say --no-tests", log.display())
         }
         ExperimentError::Unlearnable(error) => return learn_hint(error),
+        ExperimentError::Refused { refused, .. } => return refused.hint.clone(),
+        ExperimentError::NoValue { metric } => no_value_hint(metric),
         ExperimentError::BaseChanged { .. } | ExperimentError::KeepChanged { .. } => {
             "its output is not reproducible enough to check candidates against: pin seeds and dates"
                 .to_owned()

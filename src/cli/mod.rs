@@ -11,6 +11,7 @@ pub mod demo;
 mod failure;
 mod log;
 mod measure;
+mod metrics;
 mod run;
 mod setup;
 mod status;

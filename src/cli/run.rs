@@ -6,13 +6,14 @@ use std::time::Duration;
 use clap::Args;
 
 use super::arguments::BenchmarkArgs;
-use super::failure::Failure;
+use super::failure::{Failure, REGRESSION};
 use super::terminal::{BOLD, GOOD, Terminal, paint};
 use super::{Global, setup, story};
 use crate::config::{Config, parse_duration};
 use crate::experiment::{self, Claim, Guesses, Setup, Summary};
 use crate::report::{self, words};
 use crate::stats::decision::Word;
+use crate::stats::guard::GuardWord;
 use crate::sys::signals;
 
 /// Run the whole loop: measure, diagnose, try, verify, keep what is proven
@@ -123,6 +124,9 @@ impl RunArgs {
 fn code(summary: &Summary, fail_if_nothing_kept: bool) -> ExitCode {
     match &summary.claim {
         None if fail_if_nothing_kept => ExitCode::from(1),
+        Some(claim) if claim.guards.iter().any(|guarded| guarded.word == GuardWord::Violated) => {
+            ExitCode::from(REGRESSION)
+        }
         Some(claim) if claim.decision.word != Word::Faster => ExitCode::from(3),
         _ => ExitCode::SUCCESS,
     }
@@ -178,6 +182,9 @@ fn claimed(summary: &Summary, claim: &Claim, kept: usize) -> String {
         .filter_map(|(what, estimate)| Some(format!("{what} {:.2}x", estimate.as_ref()?.ratio)))
         .collect();
     text.push_str(&format!("  {} of before\n", others.join(", ")));
+    for guarded in &claim.guards {
+        text.push_str(&format!("  {guarded}\n"));
+    }
     text
 }
 

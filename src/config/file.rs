@@ -10,8 +10,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Place, nearest};
+use super::objectives::{RawMetric, RawObjectives, RawShare};
 use super::paths::plain_path;
-use super::{Benchmark, CommandLine, Config, Delegate, Goal, Metric, OutputRule, Policy, Protect, Verify};
+use super::{Benchmark, CommandLine, Config, Delegate, Goal, OutputRule, Policy, Protect, Verify};
 
 /// The file's name, at the root of the repository.
 pub const FILE_NAME: &str = "perfup.toml";
@@ -90,13 +91,13 @@ impl ConfigFile {
     }
 }
 
-struct Source<'a> {
+pub(super) struct Source<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 impl Source<'_> {
-    fn invalid(&self, at: usize, message: impl Into<String>, hint: Option<String>) -> ConfigError {
+    pub(super) fn invalid(&self, at: usize, message: impl Into<String>, hint: Option<String>) -> ConfigError {
         ConfigError::Invalid {
             path: self.path.to_owned(),
             place: Place::of_offset(self.text, at),
@@ -116,21 +117,6 @@ impl Source<'_> {
             _ => None,
         };
         self.invalid(at, message, hint)
-    }
-
-    fn metric(&self, value: &Spanned<String>) -> Result<Metric, ConfigError> {
-        match Metric::named(value.as_ref()) {
-            Metric::Custom(name) => {
-                let known: Vec<String> =
-                    Metric::BUILT_IN.iter().map(|metric| metric.id().to_owned()).collect();
-                let hint = match nearest(&name, &known) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("known: {}", known.join(", ")),
-                };
-                Err(self.invalid(value.span().start, format!("unknown metric `{name}`"), Some(hint)))
-            }
-            built_in => Ok(built_in),
-        }
     }
 
     fn command(&self, value: Spanned<RawCommand>) -> Result<CommandLine, ConfigError> {
@@ -184,6 +170,24 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(signed).ok().filter(|duration| !duration.is_zero()).ok_or_else(wrong)
 }
 
+/// Reads `5%`, `5 %` or `0.05`: a share that is not negative.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn parse_fraction(text: &str) -> Result<f64, String> {
+    let trimmed = text.trim();
+    let (number, divisor) = match trimmed.strip_suffix('%') {
+        Some(number) => (number.trim_end(), 100.0),
+        None => (trimmed, 1.0),
+    };
+    let value =
+        number.parse::<f64>().map_err(|_| format!("{text:?} is not a number; write 5% or 0.05"))? / divisor;
+    if value.is_finite() && value >= 0.0 {
+        return Ok(value);
+    }
+    Err(format!("{text} is no share; write 5% or 0.05"))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFile {
@@ -220,12 +224,16 @@ struct RawBenchmark {
     inputs: Vec<Spanned<PathBuf>>,
     timeout: Option<Spanned<String>>,
     metric: Option<Spanned<String>>,
+    #[serde(default)]
+    metrics: BTreeMap<Spanned<String>, RawMetric>,
+    #[serde(default)]
+    guards: BTreeMap<Spanned<String>, Spanned<RawShare>>,
 }
 
 impl RawBenchmark {
     fn check(self, name: String, file: &Source<'_>) -> Result<Benchmark, ConfigError> {
         let base = Benchmark::for_command(file.command(self.command)?);
-        Ok(Benchmark {
+        let mut benchmark = Benchmark {
             name,
             build: self.build.map(|command| file.command(command)).transpose()?,
             prepare: self.prepare.map(|command| file.command(command)).transpose()?,
@@ -237,12 +245,11 @@ impl RawBenchmark {
                 Some(text) => file.duration(&text)?,
                 None => base.timeout,
             },
-            metric: match self.metric {
-                Some(name) => file.metric(&name)?,
-                None => base.metric,
-            },
-            command: base.command,
-        })
+            ..base
+        };
+        let objectives = RawObjectives { metric: self.metric, metrics: self.metrics, guards: self.guards };
+        objectives.check(&mut benchmark, file)?;
+        Ok(benchmark)
     }
 }
 
@@ -328,6 +335,7 @@ impl RawGoal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Metric;
     use super::*;
 
     fn error(text: &str) -> (String, Option<String>) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use regex::bytes::RegexBuilder;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A number that every run gives, lower is better unless said otherwise.
@@ -116,6 +117,19 @@ impl Metric {
 }
 
 impl Metric {
+    /// Whether the CPU counts it, where it does: then it costs time to count, and is counted only when that is cheap
+    /// or asked for.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        matches!(self, Self::Instructions | Self::Cycles)
+    }
+
+    /// Whether the program reports it itself.
+    #[must_use]
+    pub fn is_custom(&self) -> bool {
+        matches!(self, Self::Custom(_))
+    }
+
     /// Whether its values are seconds.
     #[must_use]
     pub fn is_time(&self) -> bool {
@@ -157,13 +171,64 @@ pub enum Better {
     Higher,
 }
 
+/// A metric, and which way it is better.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objective {
+    pub metric: Metric,
+    pub better: Better,
+}
+
+impl Objective {
+    /// Less of this metric is better, as of every built-in one.
+    #[must_use]
+    pub fn lower(metric: Metric) -> Self {
+        Self { metric, better: Better::Lower }
+    }
+}
+
+/// A metric that must not get worse by more than a fraction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Guard {
+    pub objective: Objective,
+    /// 0.05 lets it be 5 % worse.
+    pub worse_max: f64,
+}
+
 /// A number that is read from a program's output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomMetric {
     pub name: String,
     pub source: MetricSource,
     pub better: Better,
-    pub unit: Option<String>,
+}
+
+/// Longest name of a custom metric in bytes; a longer word is a sentence.
+const NAME_BYTES_MAX: usize = 100;
+
+impl CustomMetric {
+    /// Whether a program can report a metric of this name.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        !name.is_empty()
+            && name.len() <= NAME_BYTES_MAX
+            && name.chars().all(|c| c.is_alphanumeric() || "_-./:%".contains(c))
+    }
+
+    /// Whether the metric can be read at all.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn check(&self) -> Result<(), String> {
+        if !Self::is_name(&self.name) {
+            return Err(format!("{:?} is no name of a metric: letters, digits and _-./:% only", self.name));
+        }
+        if let Some(metric) =
+            Metric::BUILT_IN.iter().find(|metric| [metric.id(), &*metric.key()].contains(&self.name.as_str()))
+        {
+            return Err(format!("`{}` is the built-in metric {metric}; choose another name", self.name));
+        }
+        self.source.check()
+    }
 }
 
 /// Where a custom metric stands in the output.
@@ -176,6 +241,31 @@ pub enum MetricSource {
     Regex(String),
     /// An RFC 6901 pointer into standard output as one JSON document, else into its last line that is one.
     JsonPointer(String),
+}
+
+impl MetricSource {
+    /// A regular expression of a metric: `^` and `$` stand for the ends of a line.
+    ///
+    /// # Errors
+    /// The pattern's mistake.
+    pub fn compiled(pattern: &str) -> Result<regex::bytes::Regex, regex::Error> {
+        RegexBuilder::new(pattern).multi_line(true).build()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Line => Ok(()),
+            Self::Regex(pattern) => match Self::compiled(pattern) {
+                Ok(regex) if regex.captures_len() < 2 => {
+                    Err("the number must be in a group, for example ([0-9.]+)".to_owned())
+                }
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
+            Self::JsonPointer(pointer) if pointer.is_empty() || pointer.starts_with('/') => Ok(()),
+            Self::JsonPointer(_) => Err("a JSON pointer begins with /, for example /stats/tps".to_owned()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -192,5 +282,24 @@ mod tests {
         let keys: std::collections::BTreeSet<_> = Metric::BUILT_IN.iter().map(Metric::key).collect();
         assert_eq!(keys.len(), Metric::BUILT_IN.len());
         assert_eq!(Metric::named("tokens"), Metric::Custom("tokens".to_owned()));
+    }
+
+    #[test]
+    fn custom_metrics_are_checked() {
+        let check = |name: &str, source: MetricSource, word: &str| {
+            let checked = CustomMetric { name: name.to_owned(), source, better: Better::Lower }.check();
+            assert_eq!(checked.is_ok(), word.is_empty(), "{checked:?}");
+            assert!(checked.err().unwrap_or_default().contains(word), "{name}");
+        };
+        let regex = |pattern: &str| MetricSource::Regex(pattern.to_owned());
+        check("tps", MetricSource::Line, "");
+        check("a.b-c/d_e:p99", regex("x=([0-9]+)"), "");
+        check("two words", MetricSource::Line, "no name");
+        check("", MetricSource::Line, "no name");
+        check("wall", MetricSource::Line, "built-in metric wall");
+        check("peak_rss_bytes", MetricSource::Line, "built-in metric peak-rss");
+        check("x", regex("("), "unclosed group");
+        check("x", regex("no group"), "in a group");
+        check("x", MetricSource::JsonPointer("a/b".to_owned()), "begins with /");
     }
 }

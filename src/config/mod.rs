@@ -7,6 +7,7 @@ mod detect;
 mod error;
 mod file;
 mod metric;
+mod objectives;
 mod paths;
 
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ use serde::{Deserialize, Serialize};
 pub use command_line::CommandLine;
 pub use detect::{Detected, detect};
 pub use error::{ConfigError, Place};
-pub use file::{ConfigFile, FILE_NAME, parse_duration};
-pub use metric::{Better, CustomMetric, Metric, MetricSource};
+pub use file::{ConfigFile, FILE_NAME, parse_duration, parse_fraction};
+pub use metric::{Better, CustomMetric, Guard, Metric, MetricSource, Objective};
 pub use paths::{plain_path, real_path};
 
 /// Everything that steers a session.
@@ -51,7 +52,13 @@ pub struct Benchmark {
     /// Untracked files or folders the command needs, relative to the repository root; copied into every worktree.
     pub inputs: Vec<PathBuf>,
     pub timeout: Duration,
+    /// The one that decides.
     pub metric: Metric,
+    /// Metrics of the program's own; those that neither decide nor guard are recorded.
+    #[serde(default)]
+    pub metrics: Vec<CustomMetric>,
+    #[serde(default)]
+    pub guards: Vec<Guard>,
 }
 
 /// What counts as the same result.
@@ -163,6 +170,8 @@ impl Benchmark {
             inputs: Vec::new(),
             timeout: Duration::from_secs(600),
             metric: Metric::Wall,
+            metrics: Vec::new(),
+            guards: Vec::new(),
         }
     }
 }

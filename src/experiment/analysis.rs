@@ -10,10 +10,11 @@ use super::error::ExperimentError;
 use super::event::{Event, Phase};
 use super::incumbent;
 use super::layout::write_whole;
-use crate::config::{Config, OutputRule};
+use super::objectives;
+use crate::config::{Config, Metric, OutputRule};
 use crate::delegate::{self, Project};
 use crate::diagnose::{Diagnosis, diagnose};
-use crate::machine::cores_available;
+use crate::machine::{Facts, cores_available};
 use crate::measure::{Arm, Measurer, MeasurerOptions, Sample, neutral_environment};
 use crate::plan::{Ranked, rank};
 use crate::profile;
@@ -68,7 +69,9 @@ pub fn analyse(setup: &Setup, config: &Config) -> Result<Analysis, ExperimentErr
         environment: neutral_environment(setup.environment.iter().cloned()),
     })?;
     let arm = arm(config, root, &setup.folder);
+    objectives::refuse(&config.benchmark, &Facts::read()?)?;
     let samples = measure(setup, &measurer, &arm)?;
+    samples.iter().try_for_each(|sample| objectives::given(&config.benchmark, sample))?;
     let load = |sha256: &str| measurer.outputs().read(sha256);
     let correctness = match Expectation::learn(config.verify.output, &config.verify.files, &samples, &load) {
         Ok(expectation) => expectation.describe(),
@@ -126,7 +129,8 @@ fn arm(config: &Config, root: &Path, folder: &Path) -> Arm {
         timeout: benchmark.timeout,
         files: Vec::new(),
         cpus: Vec::new(),
-        metrics: Vec::new(),
+        metrics: benchmark.metrics.clone(),
+        counters: benchmark.required().any(Metric::is_counted),
     }
 }
 

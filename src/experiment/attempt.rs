@@ -8,19 +8,20 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::claim::decided;
 use super::comparison::{Compared, Series, compare};
 use super::context::{Checkout, Context};
 use super::error::ExperimentError;
 use super::event::Phase;
 use super::incumbent::Incumbent;
+use super::objectives::{Guarded, Judge};
 use super::record;
 use crate::config::real_path;
 use crate::delegate::{self, DelegateError, Project};
 use crate::measure::MeasureError;
 use crate::plan::Hypothesis;
-use crate::stats::decision::{Decision, Question, TestPlan, Word, decide};
+use crate::stats::decision::{Decision, Question, TestPlan, Word};
 use crate::stats::effect::Estimate;
+use crate::stats::guard::GuardWord;
 use crate::stats::screen::{SCREEN_PAIRS, Screen, screen};
 use crate::stats::summary;
 use crate::verify::{CrashReason, DiscardReason, Mismatch, Outcome, Protection, TestRun};
@@ -125,6 +126,7 @@ pub(super) struct Measured {
     pub decision: Option<Decision>,
     /// Medians of the metric, arm A and arm B.
     pub medians: (f64, f64),
+    pub guards: Vec<Guarded>,
 }
 
 impl Attempt {
@@ -337,7 +339,7 @@ impl Attempt {
         let series = self.series(Phase::Screen, SCREEN_PAIRS);
         let min_effect = context.config.goal.min_effect;
         let compared =
-            compare(context, series, (&arms.0, &arms.1), Some(&mut incumbent.expectation), |ratios| {
+            compare(context, series, (&arms.0, &arms.1), Some(&mut incumbent.expectation), |ratios, _| {
                 look(ratios, min_effect)
             })?;
         Ok(match compared {
@@ -369,10 +371,14 @@ impl Attempt {
             question: Question::Faster,
         };
         let series = self.series(Phase::Confirm, plan.pairs_max);
-        let compared =
-            compare(context, series, (&arms.0, &arms.1), Some(&mut incumbent.expectation), |ratios| {
-                decided(decide(ratios, &plan))
-            })?;
+        let mut judge = Judge::new(plan, context);
+        let compared = compare(
+            context,
+            series,
+            (&arms.0, &arms.1),
+            Some(&mut incumbent.expectation),
+            |ratios, pairs| judge.look(ratios, pairs),
+        )?;
         match compared {
             Compared::Broken(mismatch) => Ok(wrong_output(mismatch)),
             Compared::Decided { decision, pairs } => {
@@ -381,8 +387,9 @@ impl Attempt {
                     estimate: decision.estimate,
                     medians: record::medians(&pairs, metric),
                     decision: Some(decision),
+                    guards: judge.guards(&pairs),
                 };
-                Ok(Step::Done(outcome_of(&decision), Some(measured)))
+                Ok(Step::Done(outcome_of(&decision, &measured.guards), Some(measured)))
             }
         }
     }
@@ -401,11 +408,11 @@ fn wrong_output(mismatch: Mismatch) -> Step {
     discard(DiscardReason::from(mismatch))
 }
 
-fn outcome_of(decision: &Decision) -> Outcome {
+fn outcome_of(decision: &Decision, guards: &[Guarded]) -> Outcome {
     let estimate = &decision.estimate;
     let (ratio, pairs) = (estimate.ratio, u32::try_from(estimate.pairs).unwrap_or(u32::MAX));
     match decision.word {
-        Word::Faster => Outcome::Kept,
+        Word::Faster => guards.iter().find_map(broken).map_or(Outcome::Kept, Outcome::Discarded),
         Word::Slower => Outcome::Discarded(DiscardReason::Slower { ratio, pairs }),
         Word::Equivalent => Outcome::Discarded(DiscardReason::BelowMinEffect { ratio, pairs }),
         Word::Inconclusive => {
@@ -416,6 +423,17 @@ fn outcome_of(decision: &Decision) -> Outcome {
             let what = "a log ratio is no finite number".to_owned();
             Outcome::Crashed(CrashReason::Harness { what })
         }
+    }
+}
+
+/// Why a guard makes a gain none. One that is still open has not shown what it was asked to show.
+fn broken(guarded: &Guarded) -> Option<DiscardReason> {
+    let Guarded { worse_max, word, ratio, .. } = *guarded;
+    let (metric, pairs) = (guarded.metric.to_string(), u32::try_from(guarded.pairs).unwrap_or(u32::MAX));
+    match word {
+        GuardWord::Held => None,
+        GuardWord::Violated => Some(DiscardReason::GuardViolated { metric, ratio, worse_max, pairs }),
+        GuardWord::Open => Some(DiscardReason::GuardOpen { metric, ratio, worse_max, pairs }),
     }
 }
 

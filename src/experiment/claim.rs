@@ -7,9 +7,10 @@ use super::context::Context;
 use super::error::ExperimentError;
 use super::event::Phase;
 use super::incumbent::{self, Incumbent};
+use super::objectives::{Guarded, Judge};
 use super::record;
-use crate::config::Metric;
-use crate::stats::decision::{Decision, Noise, Question, Status, TestPlan, decide};
+use crate::config::{Metric, Objective};
+use crate::stats::decision::{Decision, Noise, Question, Status, TestPlan};
 use crate::stats::effect::{Estimate, estimate};
 
 /// Fewest pairs of a claim: its interval is what people will quote.
@@ -27,6 +28,9 @@ pub struct Claim {
     /// CPU time and peak memory, tip / origin.
     pub cpu: Option<Estimate>,
     pub memory: Option<Estimate>,
+    /// The guarded metrics, tip / origin: steps that each keep within a bound may add up to more.
+    #[serde(default)]
+    pub guards: Vec<Guarded>,
 }
 
 /// Measures the tip against the origin; absent when nothing was kept.
@@ -57,8 +61,9 @@ pub(super) fn claim(
         phase: Phase::Claim,
         most: u32::try_from(plan.pairs_max).unwrap_or(u32::MAX),
     };
-    let compared = compare(context, series, (&a, &b), Some(&mut incumbent.expectation), |ratios| {
-        decided(decide(ratios, &plan))
+    let mut judge = Judge::new(plan, context);
+    let compared = compare(context, series, (&a, &b), Some(&mut incumbent.expectation), |ratios, pairs| {
+        judge.look(ratios, pairs)
     })?;
     let Compared::Decided { decision, pairs } = compared else {
         return Err(ExperimentError::InvalidMeasurement {
@@ -68,11 +73,19 @@ pub(super) fn claim(
     let metric = context.config.benchmark.metric.clone();
     let (before, after) = record::medians(&pairs, &metric);
     let other = |metric: Metric| {
-        let ratios: Vec<f64> = pairs.iter().filter_map(|pair| pair.log_ratio(&metric)).collect();
+        let objective = Objective::lower(metric);
+        let ratios: Vec<f64> = pairs.iter().filter_map(|pair| pair.log_ratio(&objective)).collect();
         estimate(&ratios, plan.alpha, Question::Different, Noise::Unknown)
     };
-    let claim =
-        Claim { metric, decision, before, after, cpu: other(Metric::Cpu), memory: other(Metric::PeakRss) };
+    let claim = Claim {
+        metric,
+        decision,
+        before,
+        after,
+        cpu: other(Metric::Cpu),
+        memory: other(Metric::PeakRss),
+        guards: judge.guards(&pairs),
+    };
     context.worklog.record_session(context.session, "claimed", &record::to_json(&claim)?)?;
     Ok(Some(claim))
 }

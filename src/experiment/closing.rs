@@ -30,6 +30,10 @@ impl Attempt {
             Some(commit) => Some(context.repository.diff_sha256(&incumbent.checkout.commit, commit)?),
             None => None,
         };
+        let mut evidence = record::to_json(&decision)?;
+        if let (Some(measured), Some(fields)) = (&measured, evidence.as_object_mut()) {
+            fields.insert("guards".to_owned(), record::to_json(&measured.guards)?);
+        }
         context.worklog.close_attempt(
             self.id,
             &AttemptResult {
@@ -50,7 +54,7 @@ impl Attempt {
                 delta_pct: measured.as_ref().map(|measured| (measured.estimate.ratio - 1.0) * 100.0),
                 e_value_ln: decision.as_ref().map(|decision| decision.e_value_ln),
                 threshold_ln: decision.as_ref().map(|decision| decision.threshold_ln),
-                evidence: record::to_json(&decision)?,
+                evidence,
             },
         )?;
         if let Some(commit) = &commit {

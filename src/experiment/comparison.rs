@@ -7,9 +7,11 @@
 use super::context::Context;
 use super::error::ExperimentError;
 use super::event::{Event, Phase};
+use super::objectives;
 use super::record::{self, Recorded};
 use super::relearning::relearn;
-use crate::config::Metric;
+use crate::config::Objective;
+use crate::machine::{Moment, Strain};
 use crate::measure::{Arm, Pair, Redo};
 use crate::stats::decision::{Noise, Question};
 use crate::stats::effect::estimate;
@@ -37,24 +39,29 @@ pub(super) enum Compared<D> {
     Broken(Mismatch),
 }
 
-/// Runs pairs of `a` and `b` until `decide`, shown the log ratios so far, answers. The expectation grows where the
-/// original turns out to vary more than it was known to.
+/// Runs pairs of `a` and `b` until `decide`, shown the log ratios and the pairs so far, answers. The expectation grows
+/// where the original turns out to vary more than it was known to.
 pub(super) fn compare<D>(
     context: &mut Context,
     series: Series,
     (a, b): (&Arm, &Arm),
     mut expectation: Option<&mut Expectation>,
-    mut decide: impl FnMut(&[f64]) -> Option<D>,
+    mut decide: impl FnMut(&[f64], &[Pair]) -> Option<D>,
 ) -> Result<Compared<D>, ExperimentError> {
     let seed = context.seed_for(series.number, series.phase.stream());
-    let mut taken = Taken::of(context.config.benchmark.metric.clone());
+    let mut taken = Taken::of(context.config.benchmark.primary());
     let mut unseen = stored(context, series)?;
+    let begun = unseen.len();
+    let before = Moment::now();
     loop {
         for recorded in unseen.drain(..) {
             // Also the outputs of a pair that is run again: they say as much as any other.
             if let Some(expectation) = expectation.as_deref_mut()
                 && let Some(mismatch) = check(context, series, expectation, &recorded.pair)?
             {
+                return Ok(Compared::Broken(mismatch));
+            }
+            if let Some(mismatch) = objectives::comparable(&context.config.benchmark, &recorded.pair)? {
                 return Ok(Compared::Broken(mismatch));
             }
             taken.take(recorded);
@@ -73,13 +80,15 @@ pub(super) fn compare<D>(
             ),
         });
         tell_if_busy(context, &taken);
-        if let Some(decision) = decide(&taken.log_ratios) {
+        if let Some(decision) = decide(&taken.log_ratios, &taken.pairs) {
+            if taken.drawn as usize > begun {
+                strained(context, series, &before.until_now())?;
+            }
             return Ok(Compared::Decided { decision, pairs: taken.pairs });
         }
         if done >= series.most {
-            let zero = taken.pairs.len() - taken.log_ratios.len();
             return Err(ExperimentError::InvalidMeasurement {
-                what: format!("{zero} of {done} pairs measured zero"),
+                what: format!("{done} pairs decided nothing"),
             });
         }
         context.go_on()?;
@@ -92,6 +101,18 @@ pub(super) fn compare<D>(
         context.worklog.append_pair(context.session, series.attempt, series.phase.id(), &row)?;
         unseen.push(recorded);
     }
+}
+
+/// Records what the machine went through during a series, and warns where the numbers that people will see rest on it.
+fn strained(context: &mut Context, series: Series, strain: &Strain) -> Result<(), ExperimentError> {
+    let state = format!("strain {} {}", series.phase.id(), series.number);
+    context.worklog.record_session(context.session, &state, &record::to_json(strain)?)?;
+    if matches!(series.phase, Phase::Control | Phase::Claim) {
+        for warning in strain.warnings() {
+            context.events.warn(warning, None);
+        }
+    }
+    Ok(())
 }
 
 /// Once a session: a machine that is always busy is not waited for, but its user should know.
@@ -125,7 +146,7 @@ pub(super) fn stored(context: &Context, series: Series) -> Result<Vec<Recorded>,
 /// The pairs of a series so far.
 #[derive(Debug, PartialEq)]
 struct Taken {
-    metric: Metric,
+    objective: Objective,
     /// All pairs, also those that are run again: each has a coin of its own.
     drawn: u32,
     redo: Redo,
@@ -135,8 +156,8 @@ struct Taken {
 }
 
 impl Taken {
-    fn of(metric: Metric) -> Self {
-        Self { metric, drawn: 0, redo: Redo::default(), pairs: Vec::new(), log_ratios: Vec::new() }
+    fn of(objective: Objective) -> Self {
+        Self { objective, drawn: 0, redo: Redo::default(), pairs: Vec::new(), log_ratios: Vec::new() }
     }
 
     fn kept(&self) -> u32 {
@@ -154,7 +175,7 @@ impl Taken {
         self.drawn += 1;
         self.redo.recall(&pair.disturbance(), redone);
         if !redone {
-            self.log_ratios.extend(pair.log_ratio(&self.metric));
+            self.log_ratios.extend(pair.log_ratio(&self.objective));
             self.pairs.push(pair);
         }
     }
@@ -180,38 +201,20 @@ fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Metric;
     use crate::measure::Sample;
-    use crate::sys::wire::{Captured, RunEnd, RunRecord};
+    use crate::sys::wire::RunRecord;
 
     /// A run of this length that waited for a CPU this long, milliseconds.
     fn run(wall_ms: u64, wait_ms: u64) -> Sample {
-        let nothing = Captured { bytes: 0, sha256: String::new() };
-        let run = RunRecord {
-            started_unix_ns: 0,
-            wall_ns: wall_ms * 1_000_000,
-            user_ns: 0,
-            sys_ns: 0,
-            rss_bytes_max: 0,
-            minor_faults: 0,
-            major_faults: 0,
-            voluntary_switches: 0,
-            involuntary_switches: 0,
-            read_bytes: None,
-            write_bytes: None,
-            runqueue_wait_ns: Some(wait_ms * 1_000_000),
-            steal_ns: None,
-            forks: None,
-            end: RunEnd::Exited(0),
-            survivors: 0,
-            stdout: nothing.clone(),
-            stderr: nothing,
-        };
+        let run =
+            RunRecord { runqueue_wait_ns: Some(wait_ms * 1_000_000), ..RunRecord::of(wall_ms * 1_000_000) };
         Sample { run, files: Vec::new(), custom: std::collections::BTreeMap::new() }
     }
 
     /// Goes through pairs with these waits of A and B, as one process would.
     fn through(times_ms: (u64, u64), waits_ms: &[(u64, u64)]) -> (Taken, Vec<Recorded>) {
-        let mut taken = Taken::of(Metric::Wall);
+        let mut taken = Taken::of(Objective::lower(Metric::Wall));
         let mut worklog = Vec::new();
         for (a, b) in waits_ms {
             let (index, a_first) = (taken.drawn, true);
@@ -260,7 +263,7 @@ mod tests {
         let (whole, worklog) = through((100, 90), &waits);
         assert!(whole.redo.redone() > 3 && whole.redo.kept_disturbed() > 0, "{:?}", whole.redo);
         for cut in 0..=waits.len() {
-            let mut resumed = Taken::of(Metric::Wall);
+            let mut resumed = Taken::of(Objective::lower(Metric::Wall));
             for recorded in &worklog[..cut] {
                 let row = record::pair_row(recorded).unwrap();
                 resumed.take(record::recorded(row).unwrap());

@@ -6,7 +6,7 @@ use super::error::ExperimentError;
 use super::event::Events;
 use super::layout::Layout;
 use super::lock::SessionLock;
-use crate::config::{CommandLine, Config};
+use crate::config::{CommandLine, Config, Metric};
 use crate::machine::MeasureLock;
 use crate::measure::{Arm, Measurer};
 use crate::stats::rng;
@@ -91,7 +91,8 @@ impl Context {
             timeout: benchmark.timeout,
             files: self.config.verify.files.clone(),
             cpus: Vec::new(),
-            metrics: Vec::new(),
+            metrics: benchmark.metrics.clone(),
+            counters: benchmark.required().any(Metric::is_counted),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Metric};
 use crate::machine::{FactsError, LockError};
 use crate::measure::MeasureError;
 use crate::spec::SpecError;
+use crate::sys::wire::Refused;
 use crate::verify::LearnError;
 use crate::worklog::WorklogError;
 use crate::workspace::WorkspaceError;
@@ -44,6 +45,12 @@ pub enum ExperimentError {
     KeepChanged { what: String },
     #[error("the measurement is not valid: {what}")]
     InvalidMeasurement { what: String },
+    /// This machine does not give a metric that should decide, or is guarded.
+    #[error("{metric} cannot be measured here: {}", refused.reason)]
+    Refused { metric: Metric, refused: Refused },
+    /// The original does not give a metric that should decide, or is guarded.
+    #[error("the original gave no value for {metric}")]
+    NoValue { metric: Metric },
     #[error("there is no session {name:?} to resume")]
     NoSuchSession { name: String },
     #[error("session {session} was measured on another machine, or under another kernel")]

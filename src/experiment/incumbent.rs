@@ -6,15 +6,18 @@ use super::comparison::{Compared, Series, compare, stored};
 use super::context::{Checkout, Context};
 use super::error::ExperimentError;
 use super::event::{Event, Phase};
+use super::objectives;
 use super::record::{self, Recorded};
 use super::relearning::relearnings;
-use crate::config::{Metric, OutputRule};
+use crate::config::{Metric, Objective, OutputRule};
 use crate::delegate::Project;
 use crate::diagnose::{Diagnosis, diagnose};
 use crate::measure::{Arm, Measurer, Pair, Sample};
 use crate::profile::{self, Profile};
-use crate::stats::decision::{Health, null_control};
+use crate::stats::decision::{Health, Noise, Question, null_control};
+use crate::stats::effect::estimate;
 use crate::stats::{rng, summary};
+use crate::trial::prefer_cpu_time;
 use crate::verify::{Expectation, TestRun};
 use crate::worklog::{AttemptId, AttemptVerdict};
 use crate::workspace::{CommitId, PerfupBranch};
@@ -163,7 +166,7 @@ fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, Experime
     let arm = context.arm(&checkout.path);
     let most = if warm_up(context, &arm)? > LONG_RUN_S { LONG_CONTROL_PAIRS } else { CONTROL_PAIRS };
     let series = Series { attempt: None, number: 0, phase: Phase::Control, most };
-    let compared = compare(context, series, (&arm, &arm), None, |ratios| {
+    let compared = compare(context, series, (&arm, &arm), None, |ratios, _| {
         (ratios.len() >= most as usize).then(|| ratios.to_vec())
     })?;
     let Compared::Decided { decision: ratios, pairs } = compared else {
@@ -171,6 +174,7 @@ fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, Experime
             what: "the control has no oracle to break".into(),
         });
     };
+    advise(context, &pairs);
     let samples: Vec<Sample> = pairs.into_iter().flat_map(|pair| [pair.a, pair.b]).collect();
     // Disturbed runs say nothing of the time, but all of the output.
     let all = stored(context, series)?.into_iter().flat_map(|Recorded { pair, .. }| [pair.a, pair.b]);
@@ -202,6 +206,24 @@ fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, Experime
     Ok(Learned { expectation, tests, facts })
 }
 
+/// Offers CPU time where it would decide sooner.
+fn advise(context: &Context, pairs: &[Pair]) {
+    if context.config.benchmark.metric != Metric::Wall {
+        return;
+    }
+    let noise = |metric: Metric| {
+        let objective = Objective::lower(metric);
+        let ratios: Vec<f64> = pairs.iter().filter_map(|pair| pair.log_ratio(&objective)).collect();
+        estimate(&ratios, CONTROL_ALPHA, Question::Different, Noise::Unknown)
+    };
+    let (cpu_s, wall_s) = (record::medians(pairs, &Metric::Cpu).0, record::medians(pairs, &Metric::Wall).0);
+    if let (Some(wall), Some(cpu)) = (noise(Metric::Wall), noise(Metric::Cpu))
+        && let Some(advice) = prefer_cpu_time(cpu_s / wall_s, &wall, &cpu)
+    {
+        context.events.warn(advice, None);
+    }
+}
+
 /// The base commit, checked out and built in slot 0.
 pub(super) fn original(context: &Context) -> Result<Checkout, ExperimentError> {
     rebuilt(context, 0, &context.branch("base")?, &context.base)
@@ -213,7 +235,9 @@ fn warm_up(context: &Context, arm: &Arm) -> Result<f64, ExperimentError> {
     let sample = context.measurer.run(arm, context.seed_for(0, 0))?;
     let seconds = sample.wall_s();
     let load = |sha256: &str| context.measurer.outputs().read(sha256);
-    Expectation::learn(OutputRule::Exact, &arm.files, &[sample], &load)?;
+    Expectation::learn(OutputRule::Exact, &arm.files, std::slice::from_ref(&sample), &load)?;
+    // After the check of its end: a program that fails says more by that.
+    objectives::given(&context.config.benchmark, &sample)?;
     Ok(seconds)
 }
 

@@ -11,7 +11,7 @@ use super::event::Event;
 use super::incumbent::{self, BaselineFacts};
 use super::layout::{Layout, measure_lock};
 use super::lock::{Locking, SessionLock};
-use super::{record, rounds, written};
+use super::{objectives, record, rounds, written};
 use crate::config::{Config, detect, real_path};
 use crate::diagnose::Diagnosis;
 use crate::machine::{Facts, cores_available};
@@ -74,6 +74,10 @@ pub fn run(setup: &Setup, mut config: Config, guesses: Guesses) -> Result<Summar
     tell_if_fixed(setup, &repository, &config);
     let guesses = fill_in(setup, &repository, &base, &mut config, guesses)?;
     let facts = Facts::read()?;
+    objectives::refuse(&config.benchmark, &facts)?;
+    for warning in facts.warnings() {
+        setup.events.warn(warning, None);
+    }
     let seed = fresh_seed();
     let name = session_name(seed);
     layout.prepare(&name).map_err(ExperimentError::io("prepare", layout.state()))?;

@@ -18,6 +18,7 @@ use crate::report::journey::{self, DeadEnd, Journey, Stage};
 use crate::report::{tsv, words};
 use crate::spec::{self, Proposed, Spec};
 use crate::stats::decision::{Decision, Word};
+use crate::stats::guard::GuardWord;
 use crate::worklog::{Attempt, AttemptVerdict, Hindrance};
 
 /// `specs/<name>_speedup.md`: of what was planned, and what has come of it so far.
@@ -132,7 +133,9 @@ pub(super) fn headline(claim: Option<&Claim>) -> String {
     let comparison = words::comparison(&claim.decision.estimate, &claim.metric);
     let doubt =
         if claim.decision.word == Word::Faster { "" } else { "; fresh pairs do not confirm the steps' gain" };
-    format!("{} → {}: {comparison}{doubt}", value(claim.before), value(claim.after))
+    let violated = claim.guards.iter().filter(|guarded| guarded.word == GuardWord::Violated);
+    let broken: String = violated.map(|guarded| format!("; {guarded}")).collect();
+    format!("{} → {}: {comparison}{doubt}{broken}", value(claim.before), value(claim.after))
 }
 
 fn journey(
@@ -182,6 +185,7 @@ fn journey(
                 words::bytes(facts.memory_bytes as f64)
             ),
             format!("{} {}, machine fingerprint {}", facts.kernel_release, facts.arch, facts.fingerprint()),
+            speed(&facts),
             format!(
                 "noise of the original against itself: {}",
                 incumbent.facts.noise.map_or("not known".to_owned(), words::percent)
@@ -189,6 +193,21 @@ fn journey(
         ],
         notes: notes(context)?,
     })
+}
+
+/// What decides how steady the machine's speed is, as far as it says.
+fn speed(facts: &Facts) -> String {
+    let switch = |on: bool| if on { "on" } else { "off" };
+    let parts = [
+        facts.governor.as_ref().map(|governor| format!("governor {governor}")),
+        facts.turbo.map(|on| format!("turbo {}", switch(on))),
+        facts.smt.map(|on| format!("SMT {}", switch(on))),
+        facts.cgroup.cpus_max.map(|cpus| format!("limited to {cpus:.2} CPUs")),
+        facts.cgroup.memory_bytes_max.map(|bytes| format!("limited to {}", words::bytes(bytes as f64))),
+        facts.virtualised.then(|| "virtual machine".to_owned()),
+    ];
+    let known: Vec<String> = parts.into_iter().flatten().collect();
+    if known.is_empty() { "its speed settings are not shown".to_owned() } else { known.join(", ") }
 }
 
 /// What did not go as usual, for people who judge the measurement.

@@ -42,6 +42,9 @@ pub struct Facts {
     pub turbo: Option<bool>,
     /// Whether two hardware threads share one core; absent where the kernel does not say.
     pub smt: Option<bool>,
+    /// Whether the machine runs on its battery; absent where it has none.
+    #[serde(default)]
+    pub on_battery: Option<bool>,
     /// Whether a hypervisor shows itself.
     pub virtualised: bool,
     /// What this process's control groups allow it.
@@ -102,6 +105,7 @@ impl Facts {
             governor: files.governor(),
             turbo: files.turbo(),
             smt: files.smt(),
+            on_battery: files.on_battery(),
             virtualised: files.virtualised(),
             cgroup: Cgroup::read(&files),
             sources: sources(),
@@ -132,6 +136,9 @@ impl Facts {
                 "the load is {load:.1} on {} CPUs: other programs are running; stop them, or expect to need more pairs",
                 self.cores_available
             ));
+        }
+        if self.on_battery == Some(true) {
+            found.push("the machine runs on its battery, which slows it down: plug it in".to_owned());
         }
         if self.governor.as_deref() == Some("powersave") {
             found.push(
@@ -220,6 +227,7 @@ mod tests {
             governor: None,
             turbo: None,
             smt: None,
+            on_battery: None,
             virtualised: false,
             cgroup: Cgroup::default(),
             sources: BTreeMap::from([(Metric::Energy, Source::Available)]),
@@ -241,6 +249,7 @@ mod tests {
         check(|_| {}, true);
         check(|facts| facts.load_1min = Some(9.0), true);
         check(|facts| facts.cpu_pressure_10s = Some(0.9), true);
+        check(|facts| facts.on_battery = Some(true), true);
         check(|facts| facts.io_pressure_10s = Some(0.9), true);
         check(|facts| facts.sources.clear(), true);
         check(|facts| facts.memory_bytes += 4096, true);
@@ -264,6 +273,8 @@ mod tests {
         check(|_| {}, &[]);
         check(|facts| facts.load_1min = Some(1.9), &["load is 1.9"]);
         check(|facts| facts.governor = Some("powersave".to_owned()), &["cpupower"]);
+        check(|facts| facts.on_battery = Some(true), &["battery", "plug it in"]);
+        check(|facts| facts.on_battery = Some(false), &[]);
         check(|facts| facts.turbo = Some(true), &["no_turbo"]);
         check(|facts| (facts.turbo, facts.virtualised) = (Some(true), true), &[]);
         check(|facts| facts.turbo = Some(false), &[]);

@@ -57,6 +57,25 @@ impl Files {
         self.value::<u8>("sys/devices/system/cpu/smt/active").map(|active| active == 1)
     }
 
+    /// Whether the machine runs on its battery; absent where it shows neither a battery nor a plug.
+    #[must_use]
+    pub fn on_battery(&self) -> Option<bool> {
+        let supplies = Path::new("sys/class/power_supply");
+        let mut discharging = None;
+        for entry in fs::read_dir(self.root.join(supplies)).ok()?.flatten() {
+            let supply = supplies.join(entry.file_name());
+            let is =
+                |file: &str, word: &str| self.value::<String>(supply.join(file)).as_deref() == Some(word);
+            // Mice and keyboards have batteries too.
+            if is("type", "Battery") && !is("scope", "Device") {
+                discharging = Some(discharging == Some(true) || is("status", "Discharging"));
+            } else if is("type", "Mains") && is("online", "1") {
+                return Some(false);
+            }
+        }
+        discharging
+    }
+
     /// Whether a hypervisor shows itself: as a CPU flag on x86, in the device tree elsewhere.
     #[must_use]
     pub fn virtualised(&self) -> bool {
@@ -100,6 +119,23 @@ mod tests {
     use super::fixture::Tree;
 
     const CPU: &str = "sys/devices/system/cpu";
+
+    #[test]
+    fn batteries_and_plugs() {
+        let check = |files: &[(&str, &str)], expected: Option<bool>| {
+            let files: Vec<(String, &str)> =
+                files.iter().map(|(path, text)| (format!("sys/class/power_supply/{path}"), *text)).collect();
+            let borrowed: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, *text)).collect();
+            assert_eq!(Tree::new(&borrowed).files().on_battery(), expected, "{files:?}");
+        };
+        let battery = [("BAT0/type", "Battery\n"), ("BAT0/status", "Discharging\n")];
+        check(&[], None);
+        check(&battery, Some(true));
+        check(&[battery[0], ("BAT0/status", "Full\n")], Some(false));
+        check(&[battery[0], battery[1], ("AC/type", "Mains\n"), ("AC/online", "1\n")], Some(false));
+        check(&[battery[0], battery[1], ("AC/type", "Mains\n"), ("AC/online", "0\n")], Some(true));
+        check(&[battery[0], battery[1], ("BAT0/scope", "Device\n")], None);
+    }
 
     #[test]
     fn frequencies_and_threads() {

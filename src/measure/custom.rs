@@ -4,14 +4,16 @@
 //! there is absent, and of several the last one counts.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
-use regex::bytes::RegexBuilder;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::config::{CustomMetric, MetricSource};
+use crate::sys::stream::digest;
+use crate::sys::wire::Captured;
 
 /// Only so much of an output's end is looked at: programs report when they are done.
 const BYTES_MAX: u64 = 64 << 20;
@@ -19,112 +21,155 @@ const BYTES_MAX: u64 = 64 << 20;
 /// What a line of a program's own metric begins with.
 const LINE_START: &str = "METRIC ";
 
-/// Longest name that is one; a longer word is a sentence.
-const NAME_BYTES_MAX: usize = 100;
-
 /// Most metrics that one run may report.
 const METRICS_MAX: usize = 1000;
 
+/// Stands in the kept output for a number that was read from it.
+const BLANK: &[u8] = b"<metric>";
+
+/// What a run reported.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    pub values: BTreeMap<String, f64>,
+    /// Where the metrics that were asked for stand in standard output, from [`Self::base`] on.
+    spans: Vec<Range<usize>>,
+    base: u64,
+    /// Standard output from `base` on.
+    stdout: Vec<u8>,
+}
+
 /// Reads every `METRIC` line of both streams, and the metrics that are asked for.
-pub(super) fn read(
-    stdout: &Path,
-    stderr: &Path,
-    asked: &[CustomMetric],
-) -> io::Result<BTreeMap<String, f64>> {
-    let stdout = end_of(stdout)?;
-    let mut found = BTreeMap::new();
-    for stream in [&end_of(stderr)?, &stdout] {
-        lines(stream, &mut found);
-    }
-    for metric in asked {
-        let value = match &metric.source {
-            MetricSource::Line => continue,
-            MetricSource::Regex(pattern) => matched(pattern, &stdout),
-            MetricSource::JsonPointer(pointer) => pointed(pointer, &stdout),
-        };
-        found.extend(value.map(|value| (metric.name.clone(), value)));
-    }
-    Ok(found)
-}
-
-/// Whether a metric's source can be read at all; else what is wrong with it.
-///
-/// # Errors
-/// A sentence for the user.
-pub fn check_source(source: &MetricSource) -> Result<(), String> {
-    match source {
-        MetricSource::Line => Ok(()),
-        MetricSource::Regex(pattern) => match compiled(pattern) {
-            Ok(regex) if regex.captures_len() < 2 => {
-                Err("the number must be in a group, for example ([0-9.]+)".to_owned())
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        },
-        MetricSource::JsonPointer(pointer) if pointer.is_empty() || pointer.starts_with('/') => Ok(()),
-        MetricSource::JsonPointer(_) => {
-            Err("a JSON pointer begins with /, for example /stats/tps".to_owned())
+pub(super) fn read(stdout: &Path, stderr: &Path, asked: &[CustomMetric]) -> io::Result<Reported> {
+    let (base, stdout) = end_of(stdout)?;
+    let mut values = BTreeMap::new();
+    let mut spans = Vec::new();
+    lines(&end_of(stderr)?.1, &mut |name, number| take_line(&mut values, name, number));
+    lines(&stdout, &mut |name, number| {
+        if asked.iter().any(|metric| metric.source == MetricSource::Line && metric.name == name) {
+            spans.push(span(&stdout, number.as_bytes()));
         }
+        take_line(&mut values, name, number);
+    });
+    for metric in asked {
+        let found = match &metric.source {
+            MetricSource::Line => continue,
+            MetricSource::Regex(pattern) => matches(pattern, &stdout),
+            MetricSource::JsonPointer(pointer) => pointed(pointer, &stdout).into_iter().collect(),
+        };
+        let last = found.iter().rev().find_map(|text| number(text));
+        values.extend(last.map(|value| (metric.name.clone(), value)));
+        spans.extend(found.iter().map(|text| span(&stdout, text.as_bytes())));
+    }
+    spans.sort_by_key(|span| span.start);
+    Ok(Reported { values, spans, base, stdout })
+}
+
+impl Reported {
+    /// Blanks the asked metrics out of standard output, which then shows the result alone: a better number must not look
+    /// like another result. The output as it is now; absent where there was nothing to blank.
+    pub fn blank(&self, stdout: &Path) -> io::Result<Option<Captured>> {
+        if self.spans.is_empty() {
+            return Ok(None);
+        }
+        let mut file = OpenOptions::new().read(true).write(true).open(stdout)?;
+        file.set_len(self.base)?;
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(&blanked(&self.stdout, &self.spans))?;
+        file.rewind()?;
+        digest(&file).map(Some)
     }
 }
 
-fn end_of(path: &Path) -> io::Result<Vec<u8>> {
+/// `text` with all `spans`, which are sorted, blanked; what overlaps is blanked once.
+fn blanked(text: &[u8], spans: &[Range<usize>]) -> Vec<u8> {
+    let mut blanked = Vec::with_capacity(text.len());
+    let mut done = 0;
+    for span in spans {
+        if span.start >= done {
+            blanked.extend_from_slice(&text[done..span.start]);
+            blanked.extend_from_slice(BLANK);
+        }
+        done = done.max(span.end);
+    }
+    blanked.extend_from_slice(&text[done..]);
+    blanked
+}
+
+/// Where a part of `whole` stands in it.
+fn span(whole: &[u8], part: &[u8]) -> Range<usize> {
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    start..start + part.len()
+}
+
+fn end_of(path: &Path) -> io::Result<(u64, Vec<u8>)> {
     let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(BYTES_MAX)))?;
+    let base = file.metadata()?.len().saturating_sub(BYTES_MAX);
+    file.seek(SeekFrom::Start(base))?;
     let mut bytes = Vec::new();
     file.take(BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok((base, bytes))
 }
 
-fn lines(bytes: &[u8], found: &mut BTreeMap<String, f64>) {
-    for line in bytes.split(|&byte| byte == b'\n') {
-        if !line.starts_with(LINE_START.as_bytes()) {
-            continue;
-        }
-        let Some((name, value)) = std::str::from_utf8(line).ok().and_then(metric_line) else {
-            continue;
-        };
-        if found.len() < METRICS_MAX || found.contains_key(name) {
-            found.insert(name.to_owned(), value);
+fn take_line(values: &mut BTreeMap<String, f64>, name: &str, text: &str) {
+    if let Some(value) = number(text)
+        && (values.len() < METRICS_MAX || values.contains_key(name))
+    {
+        values.insert(name.to_owned(), value);
+    }
+}
+
+/// Hands over name and number of every `METRIC` line.
+fn lines<'a>(bytes: &'a [u8], take: &mut dyn FnMut(&'a str, &'a str)) {
+    for line in bytes.split(|&byte| byte == b'\n').filter(|line| line.starts_with(LINE_START.as_bytes())) {
+        if let Some((name, value)) = std::str::from_utf8(line).ok().and_then(metric_line) {
+            take(name, value);
         }
     }
 }
 
 /// `METRIC name=value unit` → name and value; the unit is for people.
-fn metric_line(line: &str) -> Option<(&str, f64)> {
+fn metric_line(line: &str) -> Option<(&str, &str)> {
     let (name, rest) = line.strip_prefix(LINE_START)?.trim_start().split_once('=')?;
     let name = name.trim_end();
-    let is_name = !name.is_empty()
-        && name.len() <= NAME_BYTES_MAX
-        && name.chars().all(|c| c.is_alphanumeric() || "_-./:%".contains(c));
     let value = rest.split_ascii_whitespace().next()?;
-    is_name.then_some(())?;
-    Some((name, number(value)?))
+    (CustomMetric::is_name(name) && number(value).is_some()).then_some((name, value))
 }
 
-fn compiled(pattern: &str) -> Result<regex::bytes::Regex, regex::Error> {
-    RegexBuilder::new(pattern).multi_line(true).build()
-}
-
-/// The first group of the last match that holds a number.
-fn matched(pattern: &str, bytes: &[u8]) -> Option<f64> {
-    let regex = compiled(pattern).ok()?;
+/// The first group of every match that is text.
+fn matches<'a>(pattern: &str, bytes: &'a [u8]) -> Vec<&'a str> {
+    let Ok(regex) = MetricSource::compiled(pattern) else {
+        return Vec::new();
+    };
     let groups = regex.captures_iter(bytes).filter_map(|captures| captures.get(1));
-    groups.filter_map(|group| number(std::str::from_utf8(group.as_bytes()).ok()?)).last()
+    groups.filter_map(|group| std::str::from_utf8(group.as_bytes()).ok()).collect()
 }
 
 /// The number at a pointer into the whole output, else into its last line that is JSON.
-fn pointed(pointer: &str, bytes: &[u8]) -> Option<f64> {
-    let at = |bytes: &[u8]| -> Option<Value> { serde_json::from_slice(bytes).ok() };
-    let document = at(bytes).or_else(|| {
-        bytes.rsplit(|&byte| byte == b'\n').find_map(|line| at(line).filter(|value| !value.is_number()))
+fn pointed<'a>(pointer: &str, bytes: &'a [u8]) -> Option<&'a str> {
+    let document = |bytes: &'a [u8]| serde_json::from_slice::<&RawValue>(bytes).ok();
+    let is_structure = |value: &&RawValue| value.get().starts_with(['{', '[']);
+    let found = document(bytes).or_else(|| {
+        bytes.rsplit(|&byte| byte == b'\n').find_map(|line| document(line).filter(is_structure))
     })?;
-    match document.pointer(pointer)? {
-        Value::Number(number) => number.as_f64().filter(|value| value.is_finite()),
-        Value::String(text) => number(text),
-        _ => None,
-    }
+    let text = follow(pointer, found)?.get();
+    // A number may stand in quotes.
+    Some(text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text))
+}
+
+/// RFC 6901, on the text itself so that it is known where the value stands.
+fn follow<'a>(pointer: &str, document: &'a RawValue) -> Option<&'a RawValue> {
+    pointer.split('/').skip(1).try_fold(document, |value, token| {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let text = value.get();
+        if text.starts_with('{') {
+            serde_json::from_str::<BTreeMap<String, &'a RawValue>>(text).ok()?.remove(&token)
+        } else if text.starts_with('[') {
+            let index: usize = token.parse().ok()?;
+            serde_json::from_str::<Vec<&'a RawValue>>(text).ok()?.get(index).copied()
+        } else {
+            None
+        }
+    })
 }
 
 /// A finite decimal number.
@@ -140,7 +185,7 @@ mod tests {
     use crate::config::Better;
 
     fn asked(source: MetricSource) -> CustomMetric {
-        CustomMetric { name: "x".to_owned(), source, better: Better::Lower, unit: None }
+        CustomMetric { name: "x".to_owned(), source, better: Better::Lower }
     }
 
     fn from(stdout: &[u8], stderr: &[u8], asked: &[CustomMetric]) -> BTreeMap<String, f64> {
@@ -150,16 +195,16 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             path
         };
-        read(&path("out", stdout), &path("err", stderr), asked).unwrap()
+        read(&path("out", stdout), &path("err", stderr), asked).unwrap().values
     }
 
     #[test]
     fn metric_lines() {
         let check =
-            |line: &str, expected: Option<(&str, f64)>| assert_eq!(metric_line(line), expected, "{line}");
-        check("METRIC tps=12.5 1/s", Some(("tps", 12.5)));
-        check("METRIC  a.b-c/d_e:p99 = 1e3 ms", Some(("a.b-c/d_e:p99", 1000.0)));
-        check("METRIC n=-4", Some(("n", -4.0)));
+            |line: &str, expected: Option<(&str, &str)>| assert_eq!(metric_line(line), expected, "{line}");
+        check("METRIC tps=12.5 1/s", Some(("tps", "12.5")));
+        check("METRIC  a.b-c/d_e:p99 = 1e3 ms", Some(("a.b-c/d_e:p99", "1e3")));
+        check("METRIC n=-4", Some(("n", "-4")));
         check("METRIC n=nan", None);
         check("METRIC n=inf", None);
         check("METRIC n=", None);
@@ -179,7 +224,6 @@ mod tests {
     #[test]
     fn patterns_and_pointers() {
         let check = |source: MetricSource, output: &str, expected: Option<f64>| {
-            assert_eq!(check_source(&source), Ok(()));
             assert_eq!(
                 from(output.as_bytes(), b"", &[asked(source.clone())]).get("x").copied(),
                 expected,
@@ -195,9 +239,30 @@ mod tests {
         check(pointer("/a"), "log\n{\"a\": \"5.5\"}\n3\n", Some(5.5));
         check(pointer("/a"), "{\"a\": true}", None);
         check(pointer(""), "7\n", Some(7.0));
-        for source in [regex("("), regex("no group"), pointer("a/b")] {
-            assert!(check_source(&source).is_err(), "{source:?}");
-        }
+        check(pointer("/a/01"), "{\"a\": [4, 5]}", Some(5.0));
+        check(pointer("/a/2"), "{\"a\": [4, 5]}", None);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_blanked_and_nothing_else() {
+        let check = |source: MetricSource, output: &str, expected: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let [stdout, stderr] = ["out", "err"].map(|name| folder.path().join(name));
+            std::fs::write(&stdout, output).unwrap();
+            std::fs::write(&stderr, "").unwrap();
+            let reported = read(&stdout, &stderr, &[asked(source)]).unwrap();
+            let captured = reported.blank(&stdout).unwrap();
+            assert_eq!(std::fs::read_to_string(&stdout).unwrap(), expected);
+            assert_eq!(captured.is_some(), output != expected);
+            assert!(captured.is_none_or(|captured| captured.bytes == expected.len() as u64));
+        };
+        check(MetricSource::Line, "a\nMETRIC x=1 s\nMETRIC y=2\n", "a\nMETRIC x=<metric> s\nMETRIC y=2\n");
+        check(MetricSource::Line, "nothing\n", "nothing\n");
+        let regex = MetricSource::Regex(r"x: (\S+)".to_owned());
+        check(regex, "x: 1\nx: none y: 2", "x: <metric>\nx: <metric> y: 2");
+        let pointer = MetricSource::JsonPointer("/a/1".to_owned());
+        check(pointer.clone(), "{\"a\": [1, \"2\"], \"b\": 2}", "{\"a\": [1, \"<metric>\"], \"b\": 2}");
+        check(pointer, "log\n{\"a\":[1,2.5]}\n", "log\n{\"a\":[1,<metric>]}\n");
     }
 
     proptest! {

@@ -101,33 +101,9 @@ impl Redo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::wire::{Captured, RunEnd};
 
     fn run(wall_ns: u64, steal_ns: Option<u64>, runqueue_wait_ns: Option<u64>) -> RunRecord {
-        let nothing = Captured { bytes: 0, sha256: String::new() };
-        RunRecord {
-            started_unix_ns: 0,
-            wall_ns,
-            user_ns: 0,
-            sys_ns: 0,
-            rss_bytes_max: 0,
-            rss_floor_bytes: None,
-            minor_faults: 0,
-            major_faults: 0,
-            voluntary_switches: 0,
-            involuntary_switches: 0,
-            read_bytes: None,
-            write_bytes: None,
-            runqueue_wait_ns,
-            steal_ns,
-            forks: None,
-            counts: Default::default(),
-            energy_uj: None,
-            end: RunEnd::Exited(0),
-            survivors: 0,
-            stdout: nothing.clone(),
-            stderr: nothing,
-        }
+        RunRecord { steal_ns, runqueue_wait_ns, ..RunRecord::of(wall_ns) }
     }
 
     #[test]

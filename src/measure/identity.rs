@@ -122,6 +122,7 @@ mod tests {
             files: Vec::new(),
             cpus: Vec::new(),
             metrics: Vec::new(),
+            counters: false,
         }
     }
 

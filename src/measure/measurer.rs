@@ -126,7 +126,7 @@ impl Measurer {
             timeout_ns: nanoseconds(arm.timeout),
             grace_ns: nanoseconds(GRACE),
             cpus: arm.cpus.clone(),
-            counters: self.counters.clone(),
+            counters: if arm.counters { self.counters.clone() } else { Vec::new() },
             energy: self.has_energy,
         };
         if let Some(command) = &arm.prepare {
@@ -143,9 +143,13 @@ impl Measurer {
                 return Err(MeasureError::Prepare { command: command.clone(), end, tail: tail(&log)? });
             }
         }
-        let run = self.launch(&request(&arm.command), on_start)?;
-        let custom = custom::read(&place.stdout, &place.stderr, &arm.metrics)
+        let mut run = self.launch(&request(&arm.command), on_start)?;
+        let reported = custom::read(&place.stdout, &place.stderr, &arm.metrics)
             .map_err(|error| MeasureError::io("read the output", &place.stdout, error))?;
+        let blanked = reported
+            .blank(&place.stdout)
+            .map_err(|error| MeasureError::io("blank the metrics in the output", &place.stdout, error))?;
+        run.stdout = blanked.unwrap_or(run.stdout);
         for (file, captured) in [(&place.stdout, &run.stdout), (&place.stderr, &run.stderr)] {
             self.outputs
                 .take(file, captured)
@@ -153,7 +157,7 @@ impl Measurer {
         }
         let files =
             arm.files.iter().map(|file| self.capture_declared(&arm.cwd, file)).collect::<Result<_, _>>()?;
-        Ok(Sample { run, files, custom })
+        Ok(Sample { run, files, custom: reported.values })
     }
 
     /// Runs both arms back to back, in the order of a fair coin that `seed` and `index` decide.

@@ -15,6 +15,7 @@ pub mod distribution;
 pub mod effect;
 pub mod evidence;
 mod forecast;
+pub mod guard;
 mod log_ratios;
 pub mod lond;
 mod noise;

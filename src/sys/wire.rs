@@ -63,6 +63,7 @@ pub struct Refused {
 
 /// The runner's answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "one a run, and nearly always the large one")]
 pub enum RunReply {
     Done(RunRecord),
     Failed(RunFailure),
@@ -151,4 +152,35 @@ pub struct Captured {
     pub bytes: u64,
     /// Lower-case hexadecimal SHA-256 of the content.
     pub sha256: String,
+}
+
+#[cfg(test)]
+impl RunRecord {
+    /// A run that ended well, printed nothing and used nothing but this time.
+    pub fn of(wall_ns: u64) -> Self {
+        let nothing = Captured { bytes: 0, sha256: String::new() };
+        Self {
+            started_unix_ns: 0,
+            wall_ns,
+            user_ns: 0,
+            sys_ns: 0,
+            rss_bytes_max: 0,
+            rss_floor_bytes: None,
+            minor_faults: 0,
+            major_faults: 0,
+            voluntary_switches: 0,
+            involuntary_switches: 0,
+            read_bytes: None,
+            write_bytes: None,
+            runqueue_wait_ns: None,
+            steal_ns: None,
+            forks: None,
+            counts: Default::default(),
+            energy_uj: None,
+            end: RunEnd::Exited(0),
+            survivors: 0,
+            stdout: nothing.clone(),
+            stderr: nothing,
+        }
+    }
 }

@@ -7,6 +7,7 @@ use super::report::StoppedBecause;
 use super::run::Trial;
 use crate::config::Metric;
 use crate::stats::decision::{Health, null_control, pairs_needed_at_least};
+use crate::stats::effect::Estimate;
 
 /// Below this the start of a process is a large part of what is timed, seconds.
 const SHORT_S: f64 = 0.002;
@@ -22,10 +23,12 @@ const COLD: f64 = 1.25;
 
 pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
     let mut found = trial.facts.warnings();
+    found.extend(trial.strain.warnings());
     found.extend(outputs(trial));
     found.extend(control(trial));
     found.extend(disturbed(trial));
     found.extend(too_few(trial));
+    found.extend(open_guards(trial));
     for (index, contender) in trial.plan.contenders.iter().enumerate() {
         let tally = &trial.tallies[index];
         let name = &contender.name;
@@ -93,7 +96,7 @@ fn outputs(trial: &Trial<'_>) -> Option<String> {
 }
 
 fn control(trial: &Trial<'_>) -> Option<String> {
-    let control = null_control(&trial.control, trial.plan.test().alpha);
+    let control = null_control(&trial.control, trial.plan.side_test().alpha);
     (control.health == Health::Biased).then(|| {
         format!(
             "{} differs from itself in {} control pairs: whatever does that also spoils the comparison; look for state \
@@ -113,9 +116,10 @@ fn disturbed(trial: &Trial<'_>) -> Option<String> {
         )),
         _ => Some(format!(
             "{} of {} rounds were disturbed: the machine is busy, or the commands want more CPUs than there are; stop \
-             other programs, or try --metric cpu",
+             other programs{}",
             redone + kept,
-            redone + trial.rounds_done
+            redone + trial.rounds_done,
+            if trial.plan.primary.metric == Metric::Wall { ", or try --metric cpu" } else { "" }
         )),
     }
 }
@@ -126,8 +130,8 @@ fn too_few(trial: &Trial<'_>) -> Option<String> {
         return None;
     };
     let least = pairs_needed_at_least(trial.plan.test().alpha);
-    let cut = trial.comparisons.iter().any(|compared| {
-        compared.primary.pairs() < least
+    let cut = trial.compared().any(|(compared, test)| {
+        test.pairs() < least
             && matches!(
                 compared.closed,
                 Some((_, StoppedBecause::Budget | StoppedBecause::Pairs | StoppedBecause::Futility))
@@ -141,25 +145,67 @@ fn too_few(trial: &Trial<'_>) -> Option<String> {
     })
 }
 
+/// A guard that no number of pairs would have settled.
+fn open_guards(trial: &Trial<'_>) -> Vec<String> {
+    let guarded = trial.plan.guards.iter().map(|guard| &guard.objective.metric);
+    let broken = guarded
+        .filter(|metric| trial.comparisons.iter().any(|compared| compared.incomparable.contains(metric)));
+    broken
+        .map(|metric| {
+            format!(
+                "the guard on {metric} stays open: some of its values are not positive, and have no ratio"
+            )
+        })
+        .collect()
+}
+
 /// CPU time is far less noisy than wall time where the program does nothing but compute.
 fn cpu_time(trial: &Trial<'_>) -> Option<String> {
     if trial.plan.primary.metric != Metric::Wall {
         return None;
     }
-    trial.comparisons.iter().find_map(|compared| {
+    trial.compared().find_map(|(compared, test)| {
         let tally = &trial.tallies[compared.contender];
         let share = tally.median(&Metric::Cpu)? / tally.median(&Metric::Wall)?;
-        let (wall, cpu) = (compared.primary.estimate(), compared.others.get(&Metric::Cpu)?.estimate());
-        let gain = wall.noise / cpu.noise;
-        (share > CPU_BOUND && cpu.noise > 0.0 && gain >= RESOLVES_MORE && wall.minimum_detectable.is_finite()).then(
-            || {
-                format!(
-                    "CPU time resolves effects {gain:.1}x smaller than wall time here ({:.1} % against {:.1} %), and \
-                     the command does little but compute: try --metric cpu",
-                    cpu.minimum_detectable * 100.0,
-                    wall.minimum_detectable * 100.0
-                )
-            },
+        prefer_cpu_time(share, &test.estimate(), &compared.others.get(&Metric::Cpu)?.estimate())
+    })
+}
+
+/// Says so when CPU time, used for this share of the wall time, resolves far smaller effects than wall time does.
+#[must_use]
+pub fn prefer_cpu_time(share: f64, wall: &Estimate, cpu: &Estimate) -> Option<String> {
+    let gain = wall.noise / cpu.noise;
+    let is_better = share > CPU_BOUND && cpu.noise > 0.0 && gain >= RESOLVES_MORE;
+    (is_better && wall.minimum_detectable.is_finite()).then(|| {
+        format!(
+            "CPU time resolves effects {gain:.1}x smaller than wall time here ({:.1} % against {:.1} %), and the command \
+             does little but compute: try --metric cpu",
+            cpu.minimum_detectable * 100.0,
+            wall.minimum_detectable * 100.0
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::decision::{Noise, Question};
+    use crate::stats::effect::estimate;
+
+    #[test]
+    fn cpu_time_is_offered_where_it_is_far_less_noisy_and_all_that_there_is() {
+        let noisy = |size: f64| {
+            let ratios: Vec<f64> = (0..12).map(|pair| size * f64::from(pair % 4 - 2)).collect();
+            estimate(&ratios, 0.05, Question::Different, Noise::Unknown).unwrap()
+        };
+        let check = |share: f64, wall: f64, cpu: f64, offered: bool| {
+            let advice = prefer_cpu_time(share, &noisy(wall), &noisy(cpu));
+            assert_eq!(advice.is_some(), offered, "{share} {wall} {cpu}");
+            assert!(advice.is_none_or(|advice| advice.contains("--metric cpu")));
+        };
+        check(0.98, 0.2, 0.02, true);
+        check(0.98, 0.03, 0.02, false);
+        check(0.30, 0.2, 0.02, false);
+        check(0.98, 0.2, 0.0, false);
+    }
 }

@@ -1,17 +1,18 @@
 //! A trial under way → its report.
 
 use super::error::TrialError;
-use super::plan::{Objective, Purpose};
+use super::plan::{Plan, Purpose};
 use super::report::{
-    ArmReport, ComparisonReport, Effect, GuardReport, GuardWord, Histogram, Machine, MetricReport, Report,
-    Scaling, StoppedBecause, verdict,
+    ArmReport, ComparisonReport, Effect, GuardReport, Histogram, Machine, MetricReport, Report, Scaling,
+    StoppedBecause, verdict,
 };
 use super::run::Trial;
 use super::tally::{Compared, Tally};
-use crate::config::{Better, Metric};
+use crate::config::{Better, Guard, Metric, Objective};
 use crate::stats::decision::{Decision, Word, null_control};
 use crate::stats::distribution::Distribution;
 use crate::stats::effect::Estimate;
+use crate::stats::guard::{GuardWord, guard};
 use crate::stats::scaling::fit;
 use crate::stats::sequential::Test;
 
@@ -28,29 +29,19 @@ pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
     let plan = trial.plan;
     let primary = &plan.primary.metric;
     let measured = trial.rounds_done > 0;
-    for (contender, tally) in plan.contenders.iter().zip(&trial.tallies) {
-        if tally.runs > 0 && !tally.metrics.contains_key(primary) {
-            return Err(TrialError::NoValue {
-                name: contender.name.clone(),
-                metric: primary.id().to_owned(),
-                reason: None,
-            });
-        }
-    }
-    if !measured && trial.comparisons.iter().all(|compared| compared.primary.pairs() > 0) {
+    if !measured && trial.comparisons.iter().all(|compared| compared.pairs > 0) {
         return Err(TrialError::Interrupted);
     }
-    let control = (!trial.control.is_empty()).then(|| null_control(&trial.control, plan.test().alpha));
+    let control = (!trial.control.is_empty()).then(|| null_control(&trial.control, plan.side_test().alpha));
     let comparisons = trial
-        .comparisons
-        .iter()
-        .filter_map(|compared| {
+        .compared()
+        .filter_map(|(compared, test)| {
             let (decision, why) = compared.closed?;
             let decision = match &control {
                 Some(control) => decision.checked_against(control),
                 None => decision,
             };
-            Some(comparison(&trial, compared, decision, why))
+            Some(comparison(&trial, compared, test, decision, why))
         })
         .collect();
     let (alpha, min_effect) = match plan.purpose {
@@ -68,7 +59,11 @@ pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
         rounds_redone: trial.redo.redone(),
         elapsed_s: trial.elapsed.as_secs_f64(),
         control,
-        machine: Machine { fingerprint: trial.facts.fingerprint(), facts: trial.facts.clone() },
+        machine: Machine {
+            fingerprint: trial.facts.fingerprint(),
+            facts: trial.facts.clone(),
+            during: trial.strain.clone(),
+        },
         interrupted: trial.interrupted,
         arms: arms(&trial),
         scaling: plan.scale.as_deref().and_then(|parameter| scaling(&trial, parameter)),
@@ -116,10 +111,11 @@ fn arms(trial: &Trial<'_>) -> Vec<ArmReport> {
         .collect()
 }
 
-/// The metric's key, out of the way of an arm's own fields.
+/// The metric's key; one that a program chose is moved out of the way of an arm's own fields and of built-in metrics.
 fn field(metric: &Metric) -> String {
     let key = metric.key();
-    if RESERVED.contains(&&*key) { format!("metric_{key}") } else { key.to_string() }
+    let is_taken = || RESERVED.contains(&&*key) || Metric::BUILT_IN.iter().any(|known| known.key() == key);
+    if metric.is_custom() && is_taken() { format!("metric_{key}") } else { key.to_string() }
 }
 
 /// Smallest and largest value of a metric over all arms: one axis for all histograms.
@@ -164,12 +160,18 @@ pub(super) fn half_width(values: &Distribution) -> f64 {
 fn comparison(
     trial: &Trial<'_>,
     compared: &Compared,
+    test: &Test,
     decision: Decision,
     stopped_because: StoppedBecause,
 ) -> ComparisonReport {
     let plan = trial.plan;
     let estimate = &decision.estimate;
     let (effect, interval) = of_values(estimate, plan.primary.better);
+    let guards = match stopped_because {
+        // The same program breaks no guard.
+        StoppedBecause::IdenticalPrograms => Vec::new(),
+        _ => plan.guards.iter().map(|guard| guard_report(guard, compared, test, plan)).collect(),
+    };
     let settled = matches!(decision.word, Word::Faster | Word::Slower | Word::Equivalent);
     ComparisonReport {
         arm: compared.contender,
@@ -183,10 +185,11 @@ fn comparison(
         verdict: verdict(decision.word),
         mde: Some(estimate.minimum_detectable).filter(|mde| mde.is_finite()),
         noise: estimate.noise,
-        pairs: compared.primary.pairs(),
+        pairs: test.pairs(),
         stopped_because,
-        pairs_still_needed: compared.primary.pairs_still_needed().filter(|_| !settled),
-        guards: plan.guards.iter().filter_map(|guard| guard_report(guard, compared)).collect(),
+        pairs_still_needed: test.pairs_still_needed().filter(|_| !settled),
+        win: decision.word == Word::Faster && guards.iter().all(|guard| guard.word == GuardWord::Held),
+        guards,
         others: compared
             .others
             .iter()
@@ -194,10 +197,7 @@ fn comparison(
                 let estimate = test.estimate();
                 let (effect, interval) = of_values(&estimate, Better::Lower);
                 let noise = estimate.noise;
-                (
-                    metric.key().to_string(),
-                    Effect { effect, interval, noise, metric: metric.clone(), estimate },
-                )
+                (field(metric), Effect { effect, interval, noise, metric: metric.clone(), estimate })
             })
             .collect(),
         decision,
@@ -213,22 +213,31 @@ fn of_values(estimate: &Estimate, better: Better) -> (f64, (Option<f64>, Option<
     (ratio - 1.0, (Some(low - 1.0).filter(|_| low > 0.0), Some(high - 1.0).filter(|_| high.is_finite())))
 }
 
-fn guard_report(guard: &super::Guard, compared: &Compared) -> Option<GuardReport> {
-    let Objective { metric, better } = &guard.objective;
-    let estimate = compared.others.get(metric).map(Test::estimate)?;
-    // `others` holds plain ratios of values; only what counts as worse depends on the guard.
-    let (effect, interval) = of_values(&estimate, Better::Lower);
-    let limit = 1.0 + guard.worse_max;
-    let (worse_least, worse_most) = match better {
-        Better::Lower => (estimate.low, estimate.high),
-        Better::Higher => (1.0 / estimate.high, 1.0 / estimate.low),
+fn guard_report(of: &Guard, compared: &Compared, test: &Test, plan: &Plan) -> GuardReport {
+    let primary = &plan.primary;
+    let Objective { metric, better } = &of.objective;
+    // `others` holds plain ratios of values, the primary metric's are turned; only what counts as worse depends on the
+    // guard.
+    let (estimate, turned) = match compared.others.get(metric) {
+        Some(test) => (test.estimate(), Better::Lower),
+        None if *metric == primary.metric => (test.estimate(), primary.better),
+        None => (Estimate::unknown(), Better::Lower),
     };
-    let word = if worse_least > limit {
-        GuardWord::Violated
-    } else if worse_most <= limit {
-        GuardWord::Held
-    } else {
-        GuardWord::Open
-    };
-    Some(GuardReport { metric: metric.key().to_string(), worse_max: guard.worse_max, word, effect, interval })
+    let (effect, interval) = of_values(&estimate, turned);
+    let worse = if *better == turned { estimate } else { inverted(&estimate) };
+    // A pair that has no ratio may be the one that breaks it.
+    let word =
+        if compared.incomparable.contains(metric) { GuardWord::Open } else { guard(&worse, of.worse_max) };
+    GuardReport { metric: metric.key().to_string(), worse_max: of.worse_max, word, effect, interval }
+}
+
+/// Whether more pairs would tell nothing new of a guard.
+pub(super) fn is_settled(of: &Guard, compared: &Compared, test: &Test, plan: &Plan) -> bool {
+    guard_report(of, compared, test, plan).word != GuardWord::Open
+}
+
+/// A / B from B / A.
+fn inverted(estimate: &Estimate) -> Estimate {
+    let Estimate { ratio, low, high, .. } = *estimate;
+    Estimate { ratio: 1.0 / ratio, low: 1.0 / high, high: 1.0 / low, ..*estimate }
 }

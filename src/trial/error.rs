@@ -1,8 +1,9 @@
 //! Why there is no report.
 
+use crate::config::Metric;
 use crate::machine::{FactsError, LockError};
 use crate::measure::MeasureError;
-use crate::sys::wire::RunEnd;
+use crate::sys::wire::{Refused, RunEnd};
 
 /// A trial that could not be run to a report.
 #[derive(Debug, thiserror::Error)]
@@ -19,9 +20,12 @@ pub enum TrialError {
     },
     #[error("the {what} command of {name} failed ({end}): {command}")]
     Task { what: &'static str, name: String, command: String, end: RunEnd, tail: String },
-    /// The metric that should decide was not there.
+    /// A metric that should decide, or is guarded, was not there.
     #[error("{name} gave no value for {metric}")]
-    NoValue { name: String, metric: String, reason: Option<String> },
+    NoValue { name: String, metric: Metric },
+    /// This machine does not give a metric that should decide, or is guarded.
+    #[error("{metric} cannot be measured here: {}", refused.reason)]
+    Refused { metric: Metric, refused: Refused },
     #[error(transparent)]
     Facts(#[from] FactsError),
     #[error(transparent)]

@@ -22,9 +22,8 @@ mod rounds;
 mod run;
 mod tally;
 
+pub use advice::prefer_cpu_time;
 pub use error::TrialError;
-pub use plan::{Contender, Failures, Guard, Objective, Plan, Purpose, Rounds};
-pub use report::{
-    ArmReport, ComparisonReport, GuardReport, GuardWord, MetricReport, Report, Sampled, StoppedBecause,
-};
+pub use plan::{Contender, Failures, Plan, Purpose, Rounds};
+pub use report::{ArmReport, ComparisonReport, GuardReport, MetricReport, Report, Sampled, StoppedBecause};
 pub use run::{Hands, Progress, run};

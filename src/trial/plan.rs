@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::{Better, CommandLine, Metric};
+use crate::config::{CommandLine, Guard, Metric, Objective};
 use crate::measure::Arm;
 use crate::stats::decision::{Noise, Question, TestPlan};
 use crate::sys::wire::RunEnd;
@@ -20,21 +20,6 @@ pub struct Contender {
     pub cleanup: Option<CommandLine>,
     /// The parameters that made this command from a template.
     pub parameters: BTreeMap<String, String>,
-}
-
-/// The number that decides, and which way is better.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Objective {
-    pub metric: Metric,
-    pub better: Better,
-}
-
-/// A metric that must not get worse by more than a fraction.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Guard {
-    pub objective: Objective,
-    /// 0.05 lets it be 5 % worse.
-    pub worse_max: f64,
 }
 
 /// How many rounds are run.
@@ -122,22 +107,39 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The test that each comparison gets. Several comparisons share α equally (Bonferroni), which holds however they
-    /// depend on each other and whichever of them is looked at first.
+    /// What each comparison is asked; its α is that of all verdicts together.
     pub(super) fn test(&self) -> TestPlan {
-        let comparisons = self.contenders.len().saturating_sub(1).max(1);
         let (alpha, min_effect) = match self.purpose {
             Purpose::Compare { alpha, min_effect } => (alpha, min_effect),
             Purpose::Describe { .. } => (0.05, 0.0),
         };
         TestPlan {
-            alpha: alpha / comparisons as f64,
+            alpha,
             pairs_min: self.rounds.min() as usize,
             pairs_max: self.rounds.max() as usize,
             min_effect,
             noise: Noise::Learned,
             question: Question::Different,
         }
+    }
+
+    /// What is asked about every other metric: there the comparisons share α equally (Bonferroni), since no race is run
+    /// for them.
+    pub(super) fn side_test(&self) -> TestPlan {
+        let comparisons = self.contenders.len().saturating_sub(1).max(1);
+        let test = self.test();
+        TestPlan {
+            alpha: test.alpha / comparisons as f64,
+            noise: Noise::Unknown,
+            pairs_max: usize::MAX,
+            ..test
+        }
+    }
+
+    /// The metrics that every run must give: the one that decides, and those that are guarded.
+    pub(super) fn required(&self) -> impl Iterator<Item = &Metric> {
+        let guarded = self.guards.iter().map(|guard| &guard.objective.metric);
+        std::iter::once(&self.primary.metric).chain(guarded)
     }
 
     pub(super) fn compares(&self) -> bool {

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::calibrate::Calibration;
 use crate::config::Metric;
-use crate::machine::Facts;
+use crate::machine::{Facts, Strain};
 use crate::stats::decision::{Decision, NullControl, Stopped, Word};
 use crate::stats::effect::Estimate;
+use crate::stats::guard::GuardWord;
 use crate::stats::scaling::Fit;
 
 /// A finished trial.
@@ -59,8 +60,11 @@ impl Report {
 pub struct Machine {
     /// Measurements of different fingerprints must not be compared.
     pub fingerprint: String,
+    /// As it was before the first run.
     #[serde(flatten)]
     pub facts: Facts,
+    /// What it went through from the first run to the last.
+    pub during: Strain,
 }
 
 /// How a metric grows with the size of the input.
@@ -155,6 +159,8 @@ pub struct ComparisonReport {
     /// More pairs that would probably settle it; absent when it is settled or cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pairs_still_needed: Option<usize>,
+    /// FASTER, and every guard has held.
+    pub win: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub guards: Vec<GuardReport>,
     /// Effects on the other metrics, by key: for people, no verdict depends on them.
@@ -184,17 +190,6 @@ pub struct GuardReport {
     pub word: GuardWord,
     pub effect: f64,
     pub interval: (Option<f64>, Option<f64>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GuardWord {
-    /// Shown to be no worse than allowed.
-    Held,
-    /// Shown to be worse than allowed.
-    Violated,
-    /// Neither is shown.
-    Open,
 }
 
 /// Why no more pairs were run.

@@ -4,7 +4,7 @@ use super::error::TrialError;
 use super::order;
 use super::run::{Hands, Trial};
 use crate::config::Metric;
-use crate::measure::{Disturbance, Sample};
+use crate::measure::{Arm, Disturbance, Sample};
 use crate::sys::wire::RunEnd;
 
 /// All runs of a round.
@@ -82,10 +82,9 @@ pub(super) fn one_run(
         .map(|factor| std::time::Duration::from_secs_f64(factor * longest_s))
         .filter(|&cut_off| cut_off < asked.arm.timeout);
     let noise = order::noise(plan.seed, round, slot);
-    let sample = match cut_off {
-        None => hands.measurer.run(&asked.arm, noise)?,
-        Some(timeout) => hands.measurer.run(&crate::measure::Arm { timeout, ..asked.arm.clone() }, noise)?,
-    };
+    let timeout = cut_off.unwrap_or(asked.arm.timeout);
+    let arm = Arm { timeout, counters: trial.counting, ..asked.arm.clone() };
+    let sample = hands.measurer.run(&arm, noise)?;
     let cut_short = cut_off.is_some() && sample.run.end == RunEnd::TimedOut;
     if !cut_short && !plan.failures.allow(sample.run.end) {
         let captured = if sample.run.stderr.bytes > 0 { &sample.run.stderr } else { &sample.run.stdout };
@@ -98,5 +97,9 @@ pub(super) fn one_run(
         });
     }
     hands.measurer.outputs().forget(&sample);
+    let missing = plan.required().find(|metric| !cut_short && sample.metric(metric).is_none());
+    if let Some(metric) = missing {
+        return Err(TrialError::NoValue { name: asked.name.clone(), metric: metric.clone() });
+    }
     Ok((sample, cut_short))
 }

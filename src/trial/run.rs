@@ -9,10 +9,13 @@ use super::report::{Report, StoppedBecause};
 use super::rounds::Round;
 use super::tally::{Compared, Tally};
 use super::{advice, conclude, rounds};
-use crate::machine::{Facts, MeasureLock};
-use crate::measure::{Identity, MeasureError, Measurer, Redo, identity};
+use crate::config::Metric;
+use crate::machine::{Facts, MeasureLock, Moment, Strain};
+use crate::measure::{Identity, MeasureError, Measurer, Redo, identity, log_ratio};
 use crate::stats::decision::{Decision, Word};
 use crate::stats::effect::Estimate;
+use crate::stats::racing::Race;
+use crate::stats::sequential::Test;
 use crate::sys::signals;
 
 /// Control values that are kept: more show nothing new.
@@ -50,7 +53,9 @@ pub enum Progress {
 /// # Errors
 /// [`TrialError`]: a contender fails, a command is missing, or nothing was measured.
 pub fn run(plan: &Plan, hands: &mut Hands<'_>) -> Result<Report, TrialError> {
-    let mut trial = Trial::new(plan, Facts::read()?);
+    let facts = Facts::read()?;
+    refuse(plan, &facts)?;
+    let mut trial = Trial::new(plan, facts);
     let mut begun = Vec::new();
     let measured = plan
         .contenders
@@ -70,11 +75,21 @@ pub fn run(plan: &Plan, hands: &mut Hands<'_>) -> Result<Report, TrialError> {
     trial.report()
 }
 
+/// Ends a trial that this machine cannot measure before it begins.
+fn refuse(plan: &Plan, facts: &Facts) -> Result<(), TrialError> {
+    let refused = plan.required().find_map(|metric| Some((metric, facts.refusal(metric)?)));
+    refused.map_or(Ok(()), |(metric, refused)| {
+        Err(TrialError::Refused { metric: metric.clone(), refused: refused.clone() })
+    })
+}
+
 /// A trial under way.
 pub(super) struct Trial<'a> {
     pub plan: &'a Plan,
     pub tallies: Vec<Tally>,
     pub comparisons: Vec<Compared>,
+    /// The comparisons by the primary metric, in the same order.
+    pub race: Race,
     /// Log ratios of the reference against itself.
     pub control: Vec<f64>,
     pub redo: Redo,
@@ -84,6 +99,10 @@ pub(super) struct Trial<'a> {
     pub warnings: Vec<String>,
     /// Read before the first run.
     pub facts: Facts,
+    /// What the machine went through meanwhile.
+    pub strain: Strain,
+    /// Whether the CPU's counters are on: the same for all contenders, whom they cost the same.
+    pub counting: bool,
     /// Contenders that are not run, see [`Self::warm_up`].
     pub left_out: Vec<bool>,
 }
@@ -94,7 +113,8 @@ impl<'a> Trial<'a> {
         Self {
             plan,
             tallies: plan.contenders.iter().map(|_| Tally::default()).collect(),
-            comparisons: others.map(|contender| Compared::new(contender, plan)).collect(),
+            race: Race::new(others.len(), plan.test()),
+            comparisons: others.map(|contender| Compared { contender, ..Compared::default() }).collect(),
             control: Vec::new(),
             redo: Redo::default(),
             rounds_done: 0,
@@ -102,6 +122,8 @@ impl<'a> Trial<'a> {
             elapsed: Duration::ZERO,
             warnings: Vec::new(),
             facts,
+            strain: Strain::default(),
+            counting: plan.required().any(Metric::is_counted),
             left_out: vec![false; plan.contenders.len()],
         }
     }
@@ -134,9 +156,10 @@ impl<'a> Trial<'a> {
     fn measure(&mut self, hands: &mut Hands<'_>) -> Result<(), TrialError> {
         self.spot_identical_programs()?;
         if !self.plan.compares() || self.has_open_question() {
-            let start = Instant::now();
+            let (start, before) = (Instant::now(), Moment::now());
             let ended = self.warm_up(start, hands).and_then(|()| self.rounds(start, hands));
             self.elapsed = start.elapsed();
+            self.strain = before.until_now();
             self.survive_interruption(ended)?;
         }
         self.close_all();
@@ -149,15 +172,15 @@ impl<'a> Trial<'a> {
             return Ok(());
         }
         let reference = &self.plan.contenders[0];
-        for compared in &mut self.comparisons {
+        for (index, compared) in self.comparisons.iter_mut().enumerate() {
             let contender = &self.plan.contenders[compared.contender];
             let same_around = reference.setup == contender.setup
                 && reference.cleanup == contender.cleanup
                 && reference.arm.prepare == contender.arm.prepare;
             if same_around && let Identity::SameProgram = identity(&reference.arm, &contender.arm)? {
-                let decision = compared.primary.end();
-                let same = Decision { word: Word::Equivalent, ..decision };
+                let same = Decision { word: Word::Equivalent, ..self.race.test(index).end() };
                 compared.closed = Some((same, StoppedBecause::IdenticalPrograms));
+                self.race.withdraw(index);
             }
         }
         Ok(())
@@ -165,6 +188,12 @@ impl<'a> Trial<'a> {
 
     fn has_open_question(&self) -> bool {
         self.comparisons.iter().any(|compared| compared.closed.is_none())
+    }
+
+    /// Each comparison with its test of the primary metric.
+    pub fn compared(&self) -> impl Iterator<Item = (&Compared, &Test)> {
+        let with_test = |(index, compared)| (compared, self.race.test(index));
+        self.comparisons.iter().enumerate().map(with_test)
     }
 
     /// The contenders of the next round; the reference is one as long as any other is.
@@ -178,6 +207,7 @@ impl<'a> Trial<'a> {
 
     /// Uncounted runs, which also show what does not work before any time is spent on measuring.
     fn warm_up(&mut self, start: Instant, hands: &mut Hands<'_>) -> Result<(), TrialError> {
+        let mut all_cheap = self.plan.warmup > 0;
         for index in self.in_question() {
             let name = &self.plan.contenders[index].name;
             // Contenders that are only described may be one program on ever larger inputs.
@@ -191,9 +221,11 @@ impl<'a> Trial<'a> {
             for turn in 0..self.plan.warmup {
                 (hands.progress)(&Progress::Working(format!("warming up: {name}")));
                 let round = u32::MAX - turn;
-                rounds::one_run(self, index, round, 0, "warm-up", hands)?;
+                let (sample, _) = rounds::one_run(self, index, round, 0, "warm-up", hands)?;
+                all_cheap &= sample.can_be_counted();
             }
         }
+        self.counting |= all_cheap;
         Ok(())
     }
 
@@ -214,6 +246,7 @@ impl<'a> Trial<'a> {
                 continue;
             }
             self.take(&round);
+            self.judge(self.rounds_left(start));
             (hands.progress)(&self.progress(start));
         }
         Ok(())
@@ -235,14 +268,34 @@ impl<'a> Trial<'a> {
         {
             let values = [&reference.sample, control].map(|sample| sample.metric(&self.plan.primary.metric));
             if let [Some(a), Some(b)] = values {
-                self.control.push(super::tally::log_ratio(&self.plan.primary, a, b));
+                self.control.push(log_ratio(&self.plan.primary, a, b));
             }
         }
-        for compared in self.comparisons.iter_mut().filter(|compared| compared.closed.is_none()) {
+        for (index, compared) in self.comparisons.iter_mut().enumerate() {
             if let Some(run) = round.of(compared.contender) {
-                compared.add(&reference.sample, &run.sample, self.plan);
+                self.race.push(index, compared.add(&reference.sample, run, self.plan));
             }
         }
+    }
+
+    /// Closes the comparisons that need no further round.
+    fn judge(&mut self, rounds_left: usize) {
+        self.race.settle(rounds_left);
+        for (index, compared) in self.comparisons.iter_mut().enumerate() {
+            if compared.closed.is_none() {
+                compared.note(self.race.decision(index), self.race.test(index), self.plan);
+            }
+        }
+    }
+
+    /// Rounds that are still to come, as far as those before let tell.
+    fn rounds_left(&self, start: Instant) -> usize {
+        let elapsed_s = start.elapsed().as_secs_f64();
+        let left_s = (self.plan.budget.as_secs_f64() - elapsed_s).max(0.0);
+        let fit = left_s * f64::from(self.rounds_done) / elapsed_s;
+        let allowed = self.plan.rounds.max().saturating_sub(self.rounds_done);
+        // A cast saturates, which is what is wanted here.
+        (fit as usize).min(allowed as usize)
     }
 
     fn is_answered(&self) -> bool {
@@ -257,15 +310,15 @@ impl<'a> Trial<'a> {
     }
 
     fn progress(&self, start: Instant) -> Progress {
-        let open = self.comparisons.iter().find(|compared| compared.closed.is_none());
+        let open = self.compared().find(|(compared, _)| compared.closed.is_none());
         Progress::Round {
             done: self.rounds_done,
             max: self.plan.rounds.max(),
             elapsed: start.elapsed(),
             budget: self.plan.budget,
             median: self.tallies[0].median(&self.plan.primary.metric),
-            open: open.map(|compared| {
-                (self.plan.contenders[compared.contender].name.clone(), compared.primary.estimate())
+            open: open.map(|(compared, test)| {
+                (self.plan.contenders[compared.contender].name.clone(), test.estimate())
             }),
         }
     }
@@ -290,8 +343,10 @@ impl<'a> Trial<'a> {
         } else {
             StoppedBecause::Budget
         };
-        for compared in self.comparisons.iter_mut().filter(|compared| compared.closed.is_none()) {
-            compared.closed = Some((compared.primary.end(), why));
+        self.race.end();
+        for (index, compared) in self.comparisons.iter_mut().enumerate() {
+            let answer = || Some((self.race.decision(index)?, why));
+            compared.closed = compared.closed.or(compared.answer).or_else(answer);
         }
     }
 

@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Objective, Plan};
+use super::conclude::is_settled;
+use super::plan::Plan;
 use super::report::{Sampled, StoppedBecause};
-use crate::config::{Better, Metric};
-use crate::measure::Sample;
-use crate::stats::decision::{Decision, Noise, Status, TestPlan};
+use super::rounds::Run;
+use crate::config::{Metric, Objective};
+use crate::measure::{Sample, log_ratio};
+use crate::stats::decision::{Decision, Stopped, Word};
 use crate::stats::distribution::Distribution;
 use crate::stats::sequential::Test;
 
@@ -70,93 +72,58 @@ fn values(sample: &Sample) -> impl Iterator<Item = (Metric, f64)> {
 }
 
 /// One contender against the reference.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Compared {
     /// Its index among the contenders; never 0.
     pub contender: usize,
-    pub primary: Test,
-    /// Every other metric, as the plain ratio of values: lower counts as better.
+    /// Rounds in which both were run.
+    pub pairs: usize,
+    /// Every metric but the primary one, as the plain ratio of values: lower counts as better.
     pub others: BTreeMap<Metric, Test>,
-    /// Set once the question is answered; the contender runs no more.
+    /// Metrics of which some pair had no ratio.
+    pub incomparable: BTreeSet<Metric>,
+    /// Set once the question is answered.
+    pub answer: Option<(Decision, StoppedBecause)>,
+    /// Set once the guards are settled as well, or no more pairs may be run; the contender runs no more.
     pub closed: Option<(Decision, StoppedBecause)>,
-    /// Some pair gave no number for the primary metric.
-    pub lacks_values: bool,
 }
 
 impl Compared {
-    pub fn new(contender: usize, plan: &Plan) -> Self {
-        Self {
-            contender,
-            primary: Test::new(plan.test()),
-            others: BTreeMap::new(),
-            closed: None,
-            lacks_values: false,
-        }
-    }
-
-    /// Adds a pair: a run of the reference and one of this contender from the same round.
-    pub fn add(&mut self, a: &Sample, b: &Sample, plan: &Plan) {
-        let recorded = TestPlan { noise: Noise::Unknown, pairs_max: usize::MAX, ..plan.test() };
-        for (metric, value) in values(b) {
-            let lower = Objective { metric, better: Better::Lower };
+    /// Adds a pair: a run of the reference and one of this contender from the same round. Gives the log ratio of the
+    /// primary metric, which is no number where there is none.
+    #[must_use]
+    pub fn add(&mut self, a: &Sample, run: &Run, plan: &Plan) -> f64 {
+        self.pairs += 1;
+        let b = &run.sample;
+        // A run that was cut short says nothing but that it is slower.
+        let whole = (!run.cut_short).then(|| values(b));
+        for (metric, value) in whole.into_iter().flatten() {
+            let lower = Objective::lower(metric);
             let Some(ratio) = a.metric(&lower.metric).map(|other| log_ratio(&lower, other, value)) else {
                 continue;
             };
-            if lower.metric != plan.primary.metric && ratio.is_finite() {
-                self.others.entry(lower.metric).or_insert_with(|| Test::new(recorded)).push(ratio);
+            if !ratio.is_finite() {
+                self.incomparable.insert(lower.metric);
+            } else if lower.metric != plan.primary.metric {
+                self.others.entry(lower.metric).or_insert_with(|| Test::new(plan.side_test())).push(ratio);
             }
         }
         let metric = &plan.primary.metric;
         let ratio = a.metric(metric).zip(b.metric(metric)).map(|(a, b)| log_ratio(&plan.primary, a, b));
-        self.lacks_values |= ratio.is_none_or(|ratio| !ratio.is_finite());
-        self.primary.push(ratio.unwrap_or(f64::NAN));
-        if let Status::Decided(decision) = self.primary.status() {
-            self.closed = Some((decision, decision.stopped.into()));
-        }
+        ratio.unwrap_or(f64::NAN)
     }
-}
 
-/// ln(B/A), turned so that negative is better. NaN where the values have no ratio.
-///
-/// A metric that is counted in units may be zero; a zero then counts as half a unit, which keeps the sign.
-pub(super) fn log_ratio(objective: &Objective, a: f64, b: f64) -> f64 {
-    let half = half_unit(&objective.metric);
-    let ratio = if a == b { 0.0 } else { (b.max(half) / a.max(half)).ln() };
-    match objective.better {
-        Better::Lower => ratio,
-        Better::Higher => -ratio,
-    }
-}
-
-/// Half of the smallest step that a metric can take, 0 where there is none.
-fn half_unit(metric: &Metric) -> f64 {
-    match metric {
-        // rusage counts microseconds.
-        Metric::User | Metric::Sys | Metric::Cpu => 0.5e-6,
-        Metric::Wall | Metric::RunqueueWait => 0.5e-9,
-        Metric::Energy => 0.5e-6,
-        Metric::Custom(_) => 0.0,
-        _ => 0.5,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn better_is_negative_and_zeroes_keep_their_sign() {
-        let check = |metric: Metric, better, a: f64, b: f64, sign: f64| {
-            let ratio = log_ratio(&Objective { metric, better }, a, b);
-            assert!(ratio == sign || ratio.signum() == sign, "{a} {b}: {ratio}");
+    /// Takes note of the race's answer once there is one; `test` is that of the primary metric.
+    pub fn note(&mut self, decision: Option<Decision>, test: &Test, plan: &Plan) {
+        let Some(decision) = decision else {
+            return;
         };
-        check(Metric::Wall, Better::Lower, 2.0, 1.0, -1.0);
-        check(Metric::Custom("tps".to_owned()), Better::Higher, 10.0, 20.0, -1.0);
-        check(Metric::MajorFaults, Better::Lower, 0.0, 0.0, 0.0);
-        check(Metric::MajorFaults, Better::Lower, 0.0, 3.0, 1.0);
-        check(Metric::MajorFaults, Better::Lower, 3.0, 0.0, -1.0);
-        let none = Objective { metric: Metric::Custom("x".to_owned()), better: Better::Lower };
-        assert!(!log_ratio(&none, 0.0, 3.0).is_finite());
-        assert!(log_ratio(&none, -1.0, 3.0).is_nan() || !log_ratio(&none, -1.0, 3.0).is_finite());
+        self.answer.get_or_insert((decision, decision.stopped.into()));
+        // No guard makes a loss a win.
+        let is_lost = decision.word == Word::Slower || decision.stopped == Stopped::BadData;
+        let is_over = self.pairs >= plan.test().pairs_max;
+        if is_lost || is_over || plan.guards.iter().all(|guard| is_settled(guard, self, test, plan)) {
+            self.closed = self.answer;
+        }
     }
 }

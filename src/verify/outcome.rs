@@ -46,6 +46,15 @@ pub enum DiscardReason {
     Slower { ratio: f64, pairs: u32 },
     #[error("the gain is too small to count: {} in {pairs} pairs", change(*.ratio))]
     BelowMinEffect { ratio: f64, pairs: u32 },
+    /// The ratio is that of the metric's value.
+    #[error("{metric} got worse: {} in {pairs} pairs, where {:.1} % is allowed", change(*.ratio), .worse_max * 100.0)]
+    GuardViolated { metric: String, ratio: f64, worse_max: f64, pairs: u32 },
+    #[error(
+        "not proven that {metric} gets no more than {:.1} % worse: {} in {pairs} pairs",
+        .worse_max * 100.0,
+        change(*.ratio)
+    )]
+    GuardOpen { metric: String, ratio: f64, worse_max: f64, pairs: u32 },
     #[error(
         "not proven: {} in {pairs} pairs; {:.1} % would usually have shown",
         change(*.ratio),
@@ -113,6 +122,8 @@ impl DiscardReason {
             Self::ScreenedOut { .. } => "screened-out",
             Self::Slower { .. } => "slower",
             Self::BelowMinEffect { .. } => "below-min-effect",
+            Self::GuardViolated { .. } => "guard-violated",
+            Self::GuardOpen { .. } => "guard-open",
             Self::Inconclusive { .. } => "inconclusive",
         }
     }
@@ -165,6 +176,21 @@ mod tests {
             DiscardReason::Inconclusive { ratio: 0.99, pairs: 40, minimum_detectable: 0.021 },
             "inconclusive",
             "not proven: −1.0 % in 40 pairs; 2.1 % would usually have shown",
+        );
+        check(
+            DiscardReason::GuardViolated { metric: "tps".to_owned(), ratio: 0.9, worse_max: 0.05, pairs: 9 },
+            "guard-violated",
+            "tps got worse: −10.0 % in 9 pairs, where 5.0 % is allowed",
+        );
+        check(
+            DiscardReason::GuardOpen {
+                metric: "peak-rss".to_owned(),
+                ratio: 1.01,
+                worse_max: 0.05,
+                pairs: 40,
+            },
+            "guard-open",
+            "not proven that peak-rss gets no more than 5.0 % worse: +1.0 % in 40 pairs",
         );
         check(
             DiscardReason::NotAllowed { policy: Policy::NativeCpu },

@@ -14,6 +14,7 @@ mod errors;
 mod examples;
 mod house;
 mod measure;
+mod metrics;
 mod relearn;
 mod runner;
 mod session;

@@ -34,6 +34,7 @@ fn arm(folder: &Path, line: &str) -> Arm {
         files: Vec::new(),
         cpus: Vec::new(),
         metrics: Vec::new(),
+        counters: false,
     }
 }
 

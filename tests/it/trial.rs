@@ -260,6 +260,7 @@ fn exports_are_complete() {
     assert!(
         lines[1].starts_with("true,") && lines[2].starts_with("sleep 0.05,") && lines[2].contains("SLOWER")
     );
+    assert!(lines[0].contains(",context_switches,") && lines[0].contains(",page_faults"), "{csv}");
     let markdown = read("out.md");
     assert!(markdown.contains("| `short, \"quoted\"` | 12 |") && markdown.contains("SLOWER"), "{markdown}");
 }

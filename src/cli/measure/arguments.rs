@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::parse_duration;
+use super::super::metrics::MetricArgs;
+use crate::config::{parse_duration, parse_fraction};
 
 /// Measure a command, or compare commands in pairs of random order
 ///
@@ -114,25 +115,8 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "P", value_parser = probability, default_value = "0.01", help_heading = "The verdict")]
     pub alpha: f64,
 
-    /// The metric that decides: wall, cpu, user, sys, peak-rss, instructions, … or one of your own
-    #[arg(long, value_name = "NAME", default_value = "wall", help_heading = "Metrics")]
-    pub metric: String,
-
-    /// A metric of your own: the number in the first group of a regular expression on the output (repeatable)
-    #[arg(long, value_name = "NAME=REGEX", help_heading = "Metrics")]
-    pub metric_regex: Vec<String>,
-
-    /// A metric of your own: the number at a JSON pointer in the output (repeatable)
-    #[arg(long, value_name = "NAME=POINTER", help_heading = "Metrics")]
-    pub metric_json: Vec<String>,
-
-    /// Higher values of this metric are better (repeatable)
-    #[arg(long, value_name = "NAME", help_heading = "Metrics")]
-    pub higher: Vec<String>,
-
-    /// This metric must not get worse by more than so much: exit code 1 when it does (repeatable)
-    #[arg(long, value_name = "NAME=PERCENT", help_heading = "Metrics")]
-    pub guard: Vec<String>,
+    #[command(flatten)]
+    pub metrics: MetricArgs,
 
     /// Write the whole result, with every single value, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Results")]
@@ -180,15 +164,16 @@ const EXAMPLES: &str = "Examples:
   perfup measure --scale n=1000..64000:x2 './crunch {n}'    how does the time grow?
   perfup measure --metric cpu --min-effect 2% --vs ./new -- ./old
   perfup measure --metric-regex 'tps=([0-9.]+) tokens/s' --metric tps --higher tps --vs ./new -- ./old
+  perfup measure --guard peak-rss=5% --vs ./new -- ./old    faster, and no more memory?
   perfup measure --json --samples --runs 30 -- ./crunch | jq '.arms[0].wall_s.median'
 
 Exit codes:
   0 a verdict (faster, slower or equivalent)   1 a guarded metric got worse   2 usage
-  3 inconclusive within the budget             5 invalid: a command failed, or the control found a difference";
+  3 inconclusive within the budget, or a guard still open             5 invalid: a command failed, or the control found a difference";
 
 /// `5%`, `5 %` or `0.05`.
 pub(in crate::cli) fn percent(text: &str) -> Result<f64, String> {
-    let value = fraction(text)?;
+    let value = parse_fraction(text)?;
     if value < 1.0 {
         return Ok(value);
     }
@@ -197,23 +182,10 @@ pub(in crate::cli) fn percent(text: &str) -> Result<f64, String> {
 
 /// As [`percent`], but a slow-down may be larger than the whole.
 pub(in crate::cli) fn slow_down(text: &str) -> Result<f64, String> {
-    match fraction(text)? {
+    match parse_fraction(text)? {
         0.0 => Err("no slow-down: comparisons without an effect are always run".to_owned()),
         value => Ok(value),
     }
-}
-
-fn fraction(text: &str) -> Result<f64, String> {
-    let trimmed = text.trim();
-    let (number, divisor) = match trimmed.strip_suffix('%') {
-        Some(number) => (number.trim_end(), 100.0),
-        None => (trimmed, 1.0),
-    };
-    let value = number.parse::<f64>().map_err(|_| "not a number; write 5% or 0.05".to_owned())? / divisor;
-    if value.is_finite() && value >= 0.0 {
-        return Ok(value);
-    }
-    Err(format!("{text} is no share; write 5% or 0.05"))
 }
 
 pub(in crate::cli) fn probability(text: &str) -> Result<f64, String> {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::super::failure::Failure;
 use super::super::fresh_seed;
 use super::super::setup;
-use super::arguments::{MeasureArgs, percent};
+use super::arguments::MeasureArgs;
 use super::parameters;
-use crate::config::{Benchmark, Better, CommandLine, CustomMetric, Metric, MetricSource};
+use crate::config::{Benchmark, CommandLine, CustomMetric};
 use crate::experiment::Setup;
-use crate::measure::{Arm, check_source};
+use crate::measure::Arm;
 use crate::report::words;
 use crate::sys::cpus_allowed;
-use crate::trial::{Contender, Failures, Guard, Objective, Plan, Purpose, Rounds};
+use crate::trial::{Contender, Failures, Plan, Purpose, Rounds};
 
 /// Defaults where the user says nothing.
 const PAIRS_MAX: u32 = 60;
@@ -31,9 +31,11 @@ const PRECISION: f64 = 0.01;
 
 pub(super) fn plan(args: &MeasureArgs, setup: &Setup) -> Result<Plan, Failure> {
     let benchmark = benchmark(args, setup)?;
-    let metrics = custom_metrics(args)?;
-    let primary = primary(args, benchmark.as_ref());
-    let contenders = contenders(args, setup, benchmark.as_ref(), &metrics)?;
+    // Only its metrics count; commands that no file knows have them too.
+    let mut asked =
+        benchmark.clone().unwrap_or_else(|| Benchmark::for_command(CommandLine::Argv(Vec::new())));
+    args.metrics.apply(&mut asked)?;
+    let contenders = contenders(args, setup, benchmark.as_ref(), &asked.metrics)?;
     let compares = contenders.len() > 1 && args.scale.is_none();
     let (runs, budget) = match (compares, &args.scale) {
         (true, _) => ((0, PAIRS_MAX), COMPARE_BUDGET),
@@ -54,14 +56,20 @@ pub(super) fn plan(args: &MeasureArgs, setup: &Setup) -> Result<Plan, Failure> {
             Rounds::Needed { min, max }
         }
     };
+    if !compares && let Some(guard) = args.metrics.guard.first() {
+        return Err(Failure::usage(
+            format!("--guard {guard} has nothing to compare with"),
+            "give a second command, for example --vs CMD2",
+        ));
+    }
     Ok(Plan {
         purpose: if compares {
             Purpose::Compare { alpha: args.alpha, min_effect: args.min_effect }
         } else {
             Purpose::Describe { precision: PRECISION }
         },
-        guards: guards(args)?,
-        primary,
+        primary: asked.primary(),
+        guards: if compares { asked.guards } else { Vec::new() },
         rounds,
         // Whoever fixes the number of runs has fixed the time.
         budget: args.budget.unwrap_or(if args.runs.is_some() { Duration::MAX } else { budget }),
@@ -225,6 +233,7 @@ fn contenders(
                 files: Vec::new(),
                 cpus: cpus.clone(),
                 metrics: metrics.to_vec(),
+                counters: false,
             };
             contenders.push(Contender {
                 name: args.names.get(index).cloned().unwrap_or_else(|| command.to_string()),
@@ -275,55 +284,6 @@ fn cpu_list(text: &str) -> Result<Vec<u32>, Failure> {
         ));
     }
     Ok(cpus.into_iter().collect())
-}
-
-fn custom_metrics(args: &MeasureArgs) -> Result<Vec<CustomMetric>, Failure> {
-    let regexes = args.metric_regex.iter().map(|text| ("metric-regex", text, true));
-    let pointers = args.metric_json.iter().map(|text| ("metric-json", text, false));
-    let mut metrics: Vec<CustomMetric> = Vec::new();
-    for (option, text, is_regex) in regexes.chain(pointers) {
-        let (name, pattern) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-            Failure::usage(format!("--{option} {text} has no name"), format!("--{option} NAME=…"))
-        })?;
-        let source = if is_regex {
-            MetricSource::Regex(pattern.to_owned())
-        } else {
-            MetricSource::JsonPointer(pattern.to_owned())
-        };
-        let metric = CustomMetric { name: name.to_owned(), source, better: better(args, name), unit: None };
-        check_source(&metric.source).map_err(|message| {
-            Failure::usage(format!("--{option} {text}: {message}"), "see perfup measure --help")
-        })?;
-        metrics.push(metric);
-    }
-    Ok(metrics)
-}
-
-fn better(args: &MeasureArgs, name: &str) -> Better {
-    if args.higher.iter().any(|higher| higher == name) { Better::Higher } else { Better::Lower }
-}
-
-fn primary(args: &MeasureArgs, benchmark: Option<&Benchmark>) -> Objective {
-    // The default of the option gives way to what the file says.
-    let configured = benchmark.filter(|_| args.metric == "wall").map(|benchmark| benchmark.metric.clone());
-    let metric = configured.unwrap_or_else(|| Metric::named(&args.metric));
-    Objective { better: better(args, &args.metric), metric }
-}
-
-fn guards(args: &MeasureArgs) -> Result<Vec<Guard>, Failure> {
-    args.guard
-        .iter()
-        .map(|text| {
-            let (name, worse) = text.split_once('=').ok_or_else(|| {
-                Failure::usage(format!("--guard {text} has no limit"), "for example --guard peak-rss=5%")
-            })?;
-            let worse_max = percent(worse).map_err(|message| {
-                Failure::usage(format!("--guard {text}: {message}"), "for example peak-rss=5%")
-            })?;
-            let objective = Objective { metric: Metric::named(name), better: better(args, name) };
-            Ok(Guard { objective, worse_max })
-        })
-        .collect()
 }
 
 fn failures(args: &MeasureArgs) -> Result<Failures, Failure> {

@@ -1,5 +1,6 @@
 //! The result as files: JSON with every value, CSV with the columns that hyperfine writes, a Markdown table.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -55,14 +56,20 @@ fn json(report: &Report) -> Result<String, Failure> {
     Ok(format!("{}\n", report::json("measure", report)?))
 }
 
-/// `command,mean,stddev,median,user,system,min,max` as hyperfine writes them (seconds), then what it does not know.
+/// `command,mean,stddev,median,user,system,min,max` as hyperfine writes them (seconds), then what it does not know,
+/// and the medians of all other metrics.
 fn csv(report: &Report) -> String {
     let parameters: Vec<&String> =
         report.arms.first().map(|arm| arm.parameters.keys().collect()).unwrap_or_default();
     let mut header = vec!["command", "mean", "stddev", "median", "user", "system", "min", "max"];
     header.extend(["mad", "runs", "cpu", "peak_rss_bytes", "effect", "effect_low", "effect_high", "verdict"]);
     let mut lines = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
+    // Last, because which of them there are depends on the machine and the command.
+    let shown = ["wall_s", "user_s", "sys_s", "cpu_s", "peak_rss_bytes"];
+    let keys: BTreeSet<&String> = report.arms.iter().flat_map(|arm| arm.metrics.keys()).collect();
+    let others: Vec<&String> = keys.into_iter().filter(|key| !shown.contains(&key.as_str())).collect();
     lines[0].extend(parameters.iter().map(|name| format!("parameter_{name}")));
+    lines[0].extend(others.iter().map(|key| (*key).clone()));
     for (index, arm) in report.arms.iter().enumerate() {
         let wall = |value: fn(&crate::trial::MetricReport) -> f64| number(arm, "wall_s", value);
         let median = |key: &str| number(arm, key, |metric| metric.median);
@@ -92,6 +99,7 @@ fn csv(report: &Report) -> String {
             ],
         });
         line.extend(parameters.iter().map(|name| arm.parameters.get(*name).cloned().unwrap_or_default()));
+        line.extend(others.iter().map(|key| median(key)));
         lines.push(line);
     }
     lines

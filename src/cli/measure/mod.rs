@@ -17,9 +17,10 @@ use crate::experiment::{Events, Setup, measure_lock};
 use crate::measure::{Measurer, MeasurerOptions, neutral_environment};
 use crate::report;
 use crate::stats::decision::Word;
+use crate::stats::guard::GuardWord;
 use crate::sys::signals;
 use crate::trial::calibrate::Calibrations;
-use crate::trial::{self, GuardWord, Hands, Progress, Report};
+use crate::trial::{self, ComparisonReport, Hands, Progress, Report};
 
 pub(super) use arguments::{
     MeasureArgs, percent as share_argument, probability as probability_argument,
@@ -92,15 +93,18 @@ impl Bench {
 /// The manual's exit code for what was found.
 fn code(report: &Report) -> u8 {
     let has = |word: Word| report.comparisons.iter().any(|comparison| comparison.decision.word == word);
-    let violated = |report: &Report| {
-        let mut guards = report.comparisons.iter().flat_map(|comparison| &comparison.guards);
-        guards.any(|guard| guard.word == GuardWord::Violated)
+    let guards = |of: fn(&ComparisonReport) -> bool, word: GuardWord| {
+        let mut guards =
+            report.comparisons.iter().filter(|&comparison| of(comparison)).flat_map(|of| &of.guards);
+        guards.any(|guard| guard.word == word)
     };
+    // A guard that a loss has left open is no question any more.
+    let is_open = guards(|comparison| comparison.decision.word != Word::Slower, GuardWord::Open);
     match () {
         () if report.interrupted => INTERRUPTED,
         () if has(Word::Invalid) => INVALID,
-        () if violated(report) => REGRESSION,
-        () if has(Word::Inconclusive) => INCONCLUSIVE,
+        () if guards(|_| true, GuardWord::Violated) => REGRESSION,
+        () if has(Word::Inconclusive) || is_open => INCONCLUSIVE,
         () => 0,
     }
 }

@@ -6,8 +6,9 @@ use crate::config::Metric;
 use crate::report::strip::strip;
 use crate::report::words;
 use crate::stats::decision::{Part, Word};
+use crate::stats::guard::GuardWord;
 use crate::trial::calibrate::Calibration;
-use crate::trial::{ArmReport, ComparisonReport, GuardWord, Report, StoppedBecause};
+use crate::trial::{ArmReport, ComparisonReport, Report, StoppedBecause};
 
 /// Longest name of an arm that shares a line with its numbers.
 const NAME_COLUMNS: usize = 44;
@@ -20,6 +21,9 @@ const STRIP_AT: usize = 3 + 9 + 1 + 8 + 2;
 
 /// Metrics that are told beside the primary one, if they moved or not.
 const BESIDE: &[Metric] = &[Metric::Wall, Metric::Cpu, Metric::PeakRss, Metric::Instructions, Metric::Energy];
+
+/// Metrics of the program's own that are told beside them.
+const CUSTOM_BESIDE: usize = 8;
 
 pub(super) fn text(report: &Report, width: usize) -> String {
     let mut text = String::new();
@@ -153,15 +157,17 @@ fn verdict(report: &Report, comparison: &ComparisonReport, text: &mut String) {
         (None, _) => "too few pairs to say what could have been seen".to_owned(),
     };
     text.push_str(&format!("   {seen}; stopped: {}\n", why(comparison.stopped_because)));
-    let beside: Vec<String> = BESIDE
-        .iter()
-        .filter_map(|metric| {
-            let other = comparison.others.get(&*metric.key())?;
-            Some(format!("{} {}", metric.id(), change(other.effect)))
-        })
+    let built_in = BESIDE.iter().filter_map(|metric| comparison.others.get(&*metric.key()));
+    let custom = comparison.others.values().filter(|other| other.metric.is_custom()).take(CUSTOM_BESIDE);
+    let beside: Vec<String> = built_in
+        .chain(custom)
+        .map(|other| format!("{} {}", other.metric.id(), change(other.effect)))
         .collect();
     if !beside.is_empty() {
         text.push_str(&format!("   also: {}\n", beside.join(", ")));
+    }
+    if decision.word == Word::Faster && !comparison.win {
+        text.push_str(&format!("   {}\n", paint(BAD, "no win: not every guard has held")));
     }
     for guard in &comparison.guards {
         let word = match guard.word {

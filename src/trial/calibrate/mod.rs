@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Contender, Failures, Hands, Objective, Plan, Purpose, Rounds, TrialError, run};
-use crate::config::{Better, CommandLine, Metric};
+use super::{Contender, Failures, Hands, Plan, Purpose, Rounds, TrialError, run};
+use crate::config::{CommandLine, Metric, Objective};
 use crate::measure::Arm;
 use crate::stats::decision::Word;
 use crate::stats::proportion;
@@ -305,6 +305,7 @@ fn contender(exe: &Path, units: u64) -> Contender {
             files: Vec::new(),
             cpus: Vec::new(),
             metrics: Vec::new(),
+            counters: false,
         },
         setup: None,
         cleanup: None,
@@ -316,7 +317,7 @@ fn trial(plan: &CalibrationPlan, exe: &Path, workload: &Workload, effect: f64, s
     Plan {
         contenders: vec![contender(exe, workload.units), contender(exe, workload.slower_by(effect))],
         purpose: Purpose::Compare { alpha: plan.alpha, min_effect: plan.min_effect },
-        primary: Objective { metric: plan.metric.clone(), better: Better::Lower },
+        primary: Objective::lower(plan.metric.clone()),
         guards: Vec::new(),
         rounds: Rounds::Needed { min: 0, max: plan.pairs_max },
         budget: Duration::MAX,

@@ -87,6 +87,8 @@ pub enum Mismatch {
     FileMissing { file: PathBuf },
     #[error("the declared file {} is written, which the original does not do", file.display())]
     FileNew { file: PathBuf },
+    #[error("{metric} has {got}, which cannot be compared with the original's")]
+    Metric { metric: String, got: String },
     #[error("{stream} differs: {what}")]
     Content { stream: String, what: String },
     /// Nothing in the candidate's own runs; found by comparing the original's.

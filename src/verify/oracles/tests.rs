@@ -22,29 +22,7 @@ impl Lab {
     }
 
     pub fn sample(&self, stdout: &[u8]) -> Sample {
-        let run = RunRecord {
-            started_unix_ns: 0,
-            wall_ns: 1,
-            user_ns: 0,
-            sys_ns: 0,
-            rss_bytes_max: 0,
-            rss_floor_bytes: None,
-            minor_faults: 0,
-            major_faults: 0,
-            voluntary_switches: 0,
-            involuntary_switches: 0,
-            read_bytes: None,
-            write_bytes: None,
-            runqueue_wait_ns: None,
-            steal_ns: None,
-            forks: None,
-            counts: Default::default(),
-            energy_uj: None,
-            end: RunEnd::Exited(0),
-            survivors: 0,
-            stdout: self.captured(stdout),
-            stderr: self.captured(b""),
-        };
+        let run = RunRecord { stdout: self.captured(stdout), stderr: self.captured(b""), ..RunRecord::of(1) };
         Sample { run, files: Vec::new(), custom: std::collections::BTreeMap::new() }
     }
 
