@@ -1,5 +1,7 @@
 //! One round: every contender in question once, in random order.
 
+use std::time::Duration;
+
 use super::error::TrialError;
 use super::order;
 use super::run::{Hands, Trial};
@@ -21,7 +23,9 @@ pub(super) struct Run {
     pub contender: usize,
     pub slot: u32,
     pub sample: Sample,
-    /// It was ended at the race's cut-off.
+    /// Wall time after which it is ended, being so far behind, seconds.
+    pub cut_off_s: Option<f64>,
+    /// It was ended there.
     pub cut_short: bool,
 }
 
@@ -40,12 +44,11 @@ impl Round {
         for (slot, index) in order.into_iter().enumerate() {
             let contender = contenders[index];
             let when = format!("round {}", trial.rounds_done + 1);
-            let (sample, cut_short) = one_run(trial, contender, drawn, slot, &when, hands)?;
+            let run = one_run(trial, contender, drawn, slot, &when, hands)?;
             if Some(index) == control_index {
-                round.control = Some(sample);
+                round.control = Some(run.sample);
             } else {
-                let slot = u32::try_from(slot).unwrap_or(u32::MAX);
-                round.runs.push(Run { contender, slot, sample, cut_short });
+                round.runs.push(run);
             }
         }
         Ok(round)
@@ -63,7 +66,16 @@ impl Round {
     }
 }
 
-/// Runs a contender once; says whether it was cut short.
+/// When to end a run of a contender that is far behind.
+fn cut_off(trial: &Trial<'_>, contender: usize) -> Option<Duration> {
+    let longest_s = trial.tallies[0].longest_wall_s;
+    // Only a time can be cut short and still be known to be the larger one.
+    let races = contender > 0 && longest_s > 0.0 && trial.plan.primary.metric == Metric::Wall;
+    let cut_off = Duration::try_from_secs_f64(trial.plan.race.filter(|_| races)? * longest_s).ok()?;
+    (cut_off < trial.plan.contenders[contender].arm.timeout).then_some(cut_off)
+}
+
+/// Runs a contender once.
 pub(super) fn one_run(
     trial: &Trial<'_>,
     contender: usize,
@@ -71,16 +83,10 @@ pub(super) fn one_run(
     slot: usize,
     when: &str,
     hands: &Hands<'_>,
-) -> Result<(Sample, bool), TrialError> {
+) -> Result<Run, TrialError> {
     let plan = trial.plan;
     let asked = &plan.contenders[contender];
-    let longest_s = trial.tallies[0].longest_wall_s;
-    // Only a time can be cut short and still be known to be the larger one.
-    let cut_off = plan
-        .race
-        .filter(|_| contender > 0 && longest_s > 0.0 && plan.primary.metric == Metric::Wall)
-        .map(|factor| std::time::Duration::from_secs_f64(factor * longest_s))
-        .filter(|&cut_off| cut_off < asked.arm.timeout);
+    let cut_off = cut_off(trial, contender);
     let noise = order::noise(plan.seed, round, slot);
     let timeout = cut_off.unwrap_or(asked.arm.timeout);
     let arm = Arm { timeout, counters: trial.counting, ..asked.arm.clone() };
@@ -101,5 +107,7 @@ pub(super) fn one_run(
     if let Some(metric) = missing {
         return Err(TrialError::NoValue { name: asked.name.clone(), metric: metric.clone() });
     }
-    Ok((sample, cut_short))
+    let slot = u32::try_from(slot).unwrap_or(u32::MAX);
+    let cut_off_s = cut_off.map(|cut_off| cut_off.as_secs_f64());
+    Ok(Run { contender, slot, sample, cut_off_s, cut_short })
 }

@@ -221,8 +221,8 @@ impl<'a> Trial<'a> {
             for turn in 0..self.plan.warmup {
                 (hands.progress)(&Progress::Working(format!("warming up: {name}")));
                 let round = u32::MAX - turn;
-                let (sample, _) = rounds::one_run(self, index, round, 0, "warm-up", hands)?;
-                all_cheap &= sample.can_be_counted();
+                let run = rounds::one_run(self, index, round, 0, "warm-up", hands)?;
+                all_cheap &= run.sample.can_be_counted();
             }
         }
         self.counting |= all_cheap;

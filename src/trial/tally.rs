@@ -109,8 +109,10 @@ impl Compared {
             }
         }
         let metric = &plan.primary.metric;
-        let ratio = a.metric(metric).zip(b.metric(metric)).map(|(a, b)| log_ratio(&plan.primary, a, b));
-        ratio.unwrap_or(f64::NAN)
+        // Both sides are cut: two runs of one program must give L and −L equally often.
+        let most = run.cut_off_s.unwrap_or(f64::INFINITY);
+        let cut = a.metric(metric).zip(b.metric(metric)).map(|(a, b)| (a.min(most), b.min(most)));
+        cut.map_or(f64::NAN, |(a, b)| log_ratio(&plan.primary, a, b))
     }
 
     /// Takes note of the race's answer once there is one; `test` is that of the primary metric.
@@ -125,5 +127,58 @@ impl Compared {
         if is_lost || is_over || plan.guards.iter().all(|guard| is_settled(guard, self, test, plan)) {
             self.closed = self.answer;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::plan::{Failures, Purpose, Rounds};
+    use super::*;
+    use crate::sys::wire::RunRecord;
+
+    fn plan() -> Plan {
+        Plan {
+            contenders: Vec::new(),
+            purpose: Purpose::Compare { alpha: 0.01, min_effect: 0.01 },
+            primary: Objective::lower(Metric::Wall),
+            guards: Vec::new(),
+            rounds: Rounds::Needed { min: 0, max: 60 },
+            budget: Duration::MAX,
+            warmup: 0,
+            control_every: 0,
+            race: Some(10.0),
+            failures: Failures::Refused,
+            seed: 1,
+            keep_samples: false,
+            scale: None,
+            even_if_identical: false,
+        }
+    }
+
+    fn sample(wall_s: u64) -> Sample {
+        let run = RunRecord::of(wall_s * 1_000_000_000);
+        Sample { run, files: Vec::new(), custom: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_cut_off_favours_neither_side() {
+        let plan = plan();
+        let ratio = |a: u64, b: u64| {
+            // Only the second run is ended, at 10 s.
+            let run = Run {
+                contender: 1,
+                slot: 0,
+                sample: sample(b.min(10)),
+                cut_off_s: Some(10.0),
+                cut_short: b > 10,
+            };
+            Compared::default().add(&sample(a), &run, &plan)
+        };
+        for (a, b) in [(1, 50), (50, 1), (12, 3), (3, 4), (40, 50)] {
+            assert!((ratio(a, b) + ratio(b, a)).abs() < 1e-12, "{a} {b}");
+        }
+        assert_eq!(ratio(1, 50), 10.0_f64.ln());
     }
 }
