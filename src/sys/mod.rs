@@ -10,6 +10,7 @@ pub mod powercap;
 pub mod procfs;
 pub mod runner;
 pub mod signals;
+mod spawn;
 pub mod stream;
 mod tree;
 mod watch;

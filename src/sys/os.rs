@@ -3,7 +3,6 @@
 //! **Invariant**: mechanism only; what to spawn, wait for or kill is decided by the callers.
 #![expect(unsafe_code, reason = "system calls without a safe binding in the standard library")]
 
-use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -12,7 +11,7 @@ use std::process::ExitStatus;
 use std::ptr;
 use std::time::Duration;
 
-use libc::{c_char, c_int, c_short};
+use libc::{c_int, c_short};
 
 /// Resources of one reaped process, including the descendants that it waited for itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,15 +69,20 @@ pub fn close_on_exec_above_stderr() -> io::Result<()> {
     check(unsafe { libc::close_range(3, u32::MAX, flags) }).map(drop)
 }
 
-/// Gives every signal its default action.
-pub fn reset_signal_actions() {
+/// Proof that no signal runs code of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct NoneCaught(());
+
+/// Gives every signal its default action; a process that does so must catch none later.
+pub fn reset_signal_actions() -> NoneCaught {
     for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: `SIG_DFL` runs no code of ours. KILL, STOP and glibc's own signals refuse, harmlessly.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    NoneCaught(())
 }
 
-fn signal_set(signals: &[c_int]) -> libc::sigset_t {
+pub(super) fn signal_set(signals: &[c_int]) -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: `sigemptyset` initialises the set before `sigaddset` and `assume_init` read it.
     unsafe {
@@ -207,6 +211,7 @@ pub fn cpus_allowed() -> io::Result<Vec<u32>> {
 }
 
 /// A set of CPUs, as the kernel keeps them.
+#[derive(Clone, Copy)]
 pub struct Affinity(libc::cpu_set_t);
 
 impl Affinity {
@@ -233,10 +238,17 @@ impl Affinity {
         Ok(Self(set))
     }
 
-    fn cpus(&self) -> Vec<u32> {
-        let most = u32::try_from(size_of::<libc::cpu_set_t>() * 8).unwrap_or(u32::MAX);
-        // SAFETY: every bit asked for lies within the set.
-        (0..most).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu as usize, &self.0) }).collect()
+    /// The CPU that this thread is on, and no other.
+    pub fn here() -> io::Result<Self> {
+        // SAFETY: takes nothing and touches no memory of ours.
+        check(unsafe { libc::sched_getcpu() }).and_then(|cpu| Self::of(&[cpu.cast_unsigned()]))
+    }
+
+    pub fn cpus(&self) -> Vec<u32> {
+        let bits = size_of::<libc::cpu_set_t>() * 8;
+        // SAFETY: the bits lie within the set.
+        let set = (0..bits).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &self.0) });
+        set.filter_map(|cpu| u32::try_from(cpu).ok()).collect()
     }
 
     /// Restricts this thread, and what it starts from now on.
@@ -251,123 +263,4 @@ impl Affinity {
 pub fn ticks_per_second() -> u64 {
     // SAFETY: reads a constant of the system.
     count(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).max(1)
-}
-
-/// A program ready to start: all that the start needs is laid out before the clock runs.
-pub struct Program {
-    path: CString,
-    argv: Strings,
-    env: Strings,
-    setup: Setup,
-}
-
-impl Program {
-    /// `standard` becomes the program's standard input, output and error; keep them open until it is started.
-    pub fn new(
-        path: CString,
-        argv: Vec<CString>,
-        env: Vec<CString>,
-        standard: [BorrowedFd<'_>; 3],
-    ) -> io::Result<Self> {
-        Ok(Self { path, argv: Strings::new(argv), env: Strings::new(env), setup: Setup::new(standard)? })
-    }
-
-    /// Starts the program in its own process group with an empty signal mask, through `posix_spawn`: the cost does
-    /// not depend on how much memory this process holds.
-    ///
-    /// # Errors
-    /// Whatever `execve` says: not found, not executable, arguments too long.
-    pub fn spawn(&self) -> io::Result<u32> {
-        self.spawn_path(&self.path)
-    }
-
-    /// Goes the whole way of a spawn and fails at its very end, for want of a program.
-    ///
-    /// The first spawn of a process is 5 % slower than the next, for the page faults of code not run before.
-    pub fn rehearse(&self) {
-        let started = self.spawn_path(c"");
-        debug_assert!(started.is_err(), "a program without a name was started");
-    }
-
-    fn spawn_path(&self, path: &CStr) -> io::Result<u32> {
-        let mut pid = 0;
-        // SAFETY: `path` and all strings are NUL-terminated, both lists end in a null pointer, `setup` holds
-        // initialised attributes and actions, and all of them outlive the call.
-        let error = unsafe {
-            libc::posix_spawn(
-                &raw mut pid,
-                path.as_ptr(),
-                &raw const self.setup.actions,
-                &raw const self.setup.attributes,
-                self.argv.pointers.as_ptr(),
-                self.env.pointers.as_ptr(),
-            )
-        };
-        if error != 0 {
-            return Err(io::Error::from_raw_os_error(error));
-        }
-        Ok(pid.cast_unsigned())
-    }
-}
-
-/// Strings in the shape that `execve` wants: pointers to them, and a null pointer at the end.
-struct Strings {
-    /// Held for the pointers, which go to the heap and so survive a move of this.
-    _owned: Vec<CString>,
-    pointers: Vec<*mut c_char>,
-}
-
-impl Strings {
-    fn new(owned: Vec<CString>) -> Self {
-        let starts = owned.iter().map(|string| string.as_ptr().cast_mut());
-        let pointers = starts.chain([ptr::null_mut()]).collect();
-        Self { _owned: owned, pointers }
-    }
-}
-
-/// The attributes and file actions of a spawn, destroyed on drop.
-struct Setup {
-    attributes: libc::posix_spawnattr_t,
-    actions: libc::posix_spawn_file_actions_t,
-}
-
-impl Setup {
-    fn new(standard: [BorrowedFd<'_>; 3]) -> io::Result<Self> {
-        let mut attributes = MaybeUninit::uninit();
-        let mut actions = MaybeUninit::uninit();
-        // SAFETY: both calls initialise what they are given; glibc's and musl's cannot fail.
-        let mut setup = unsafe {
-            libc::posix_spawnattr_init(attributes.as_mut_ptr());
-            libc::posix_spawn_file_actions_init(actions.as_mut_ptr());
-            Self { attributes: attributes.assume_init(), actions: actions.assume_init() }
-        };
-        let flags = (libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK) as c_short;
-        let nothing_blocked = signal_set(&[]);
-        // SAFETY: attributes and actions are initialised and exclusively ours; the set outlives the call.
-        unsafe {
-            libc::posix_spawnattr_setflags(&raw mut setup.attributes, flags);
-            libc::posix_spawnattr_setpgroup(&raw mut setup.attributes, 0);
-            libc::posix_spawnattr_setsigmask(&raw mut setup.attributes, &raw const nothing_blocked);
-        }
-        for (target, source) in (0..).zip(standard) {
-            // SAFETY: as above.
-            let error = unsafe {
-                libc::posix_spawn_file_actions_adddup2(&raw mut setup.actions, source.as_raw_fd(), target)
-            };
-            if error != 0 {
-                return Err(io::Error::from_raw_os_error(error));
-            }
-        }
-        Ok(setup)
-    }
-}
-
-impl Drop for Setup {
-    fn drop(&mut self) {
-        // SAFETY: both were initialised in `new` and are destroyed only here.
-        unsafe {
-            libc::posix_spawnattr_destroy(&raw mut self.attributes);
-            libc::posix_spawn_file_actions_destroy(&raw mut self.actions);
-        }
-    }
 }

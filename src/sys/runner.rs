@@ -18,15 +18,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fmt, fs};
 
 use super::memory::Memory;
-use super::os::{self, Affinity, Program};
+use super::os::{self, Affinity, NoneCaught};
 use super::perf;
 use super::powercap::{self, Meters};
 use super::procfs::{self, MachineStat, Storage};
+use super::spawn::Program;
 use super::stream::Stream;
 use super::watch::Watch;
 use super::wire::{RunFailure, RunRecord, RunReply, RunRequest};
 
-/// The hidden first argument that makes perfup a runner.
+/// The hidden first argument that makes perfup a runner; the numbers of the CPUs that it may use follow.
 pub const ARGUMENT: &str = "__runner";
 
 /// Where a program without `PATH` is looked for, as `execvp` does.
@@ -71,7 +72,8 @@ fn read_request() -> Result<RunRequest, RunFailure> {
 fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
     let mut counters = Counters::open(request);
     let mut memory = Memory::open();
-    let signals = seclude().map_err(|error| RunFailure::new("set up", "the runner", &error))?;
+    let (signals, none_caught) =
+        seclude().map_err(|error| RunFailure::new("set up", "the runner", &error))?;
     let stdin = open_stdin(request)?;
     let (stdout, stdout_end) = Stream::open("stdout", request.stdout.clone())?;
     // One file for both means one pipe for both: the lines stay in the order in which they were written.
@@ -82,21 +84,21 @@ fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
         .map_err(|error| RunFailure::new("enter", request.cwd.display(), &error))?;
     let path = find_program(request)?;
     let standard = [stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_ref().unwrap_or(&stdout_end).as_fd()];
-    let program = prepare(request, &path, standard)?;
+    let placement = Placement::new(&request.cpus)?;
+    let mut program = prepare(request, &path, standard, placement.program(), none_caught)?;
     let ends = [Some(stdout_end), stderr_end].into_iter().flatten().collect();
     let mut watch = Watch::new(signals, stdout, stderr, ends);
-    let pinned = Pinned::new(&request.cpus)?;
     Memory::shed();
+    let before = counters.read();
     program.rehearse();
     watch.rehearse()?;
-
-    let before = counters.read();
     let rss_floor_bytes = memory.restart_peak();
-    pinned.for_the_program()?;
+
+    placement.hold()?;
     let started = SystemTime::now();
     let start = Instant::now();
     let pid = program.spawn().map_err(|error| spawn_failure(&path, &error))?;
-    pinned.no_more()?;
+    placement.release()?;
     let outcome = watch.until_gone(pid, start, request)?;
     let after = counters.read();
     let (tree, stdout, stderr) = watch.finish()?;
@@ -126,36 +128,56 @@ fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
     })
 }
 
-/// Restricts the program to some CPUs, and not this process, which would take time from it there.
-struct Pinned<'a> {
+/// On which CPUs the program and this process may run.
+///
+/// A new process is put on whichever CPU looks idler: one that must be woken first, or one where something else is running
+/// by the time it gets there, which then takes milliseconds. So the program starts on the CPU where this process is,
+/// with warm caches, and is free to go from there.
+struct Placement<'a> {
     cpus: &'a [u32],
-    /// The program's, and this process's own; absent where nothing is restricted.
+    /// The program's, and this process's own; absent where the system keeps none that we could read.
     masks: Option<(Affinity, Affinity)>,
 }
 
-impl<'a> Pinned<'a> {
+impl<'a> Placement<'a> {
+    /// The program gets all of `cpus`, or what the caller has when there are none.
     fn new(cpus: &'a [u32]) -> Result<Self, RunFailure> {
-        let pinned = Self { cpus, masks: None };
-        if cpus.is_empty() {
-            return Ok(pinned);
-        }
-        let masks = Affinity::of(cpus).and_then(|program| Ok((program, Affinity::current()?)));
-        Ok(Self { masks: Some(masks.map_err(|error| pinned.failure(&error))?), ..pinned })
+        let own = callers_affinity();
+        let masks = if cpus.is_empty() {
+            own.ok().map(|own| (own, own))
+        } else {
+            let masks = own.and_then(|own| Ok((Affinity::of(cpus)?, own)));
+            Some(masks.map_err(|error| pin_failure(cpus, &error))?)
+        };
+        Ok(Self { cpus, masks })
     }
 
-    fn for_the_program(&self) -> Result<(), RunFailure> {
-        let applied = self.masks.as_ref().map_or(Ok(()), |(program, _)| program.apply());
-        applied.map_err(|error| self.failure(&error))
+    /// Keeps this process, and so what it starts, where it is; on one of the program's CPUs.
+    fn hold(&self) -> Result<(), RunFailure> {
+        let Some((program, _)) = self.masks else { return Ok(()) };
+        let held = program.apply().and_then(|()| Affinity::here()?.apply());
+        held.map_err(|error| pin_failure(self.cpus, &error))
     }
 
-    fn no_more(&self) -> Result<(), RunFailure> {
-        let applied = self.masks.as_ref().map_or(Ok(()), |(_, own)| own.apply());
-        applied.map_err(|error| self.failure(&error))
+    /// Lets this process go anywhere again: on the program's CPU it would take time from it.
+    fn release(&self) -> Result<(), RunFailure> {
+        let Some((_, own)) = self.masks else { return Ok(()) };
+        own.apply().map_err(|error| pin_failure(self.cpus, &error))
     }
 
-    fn failure(&self, error: &io::Error) -> RunFailure {
-        RunFailure::new("pin to CPUs", format!("{:?}", self.cpus), error)
+    fn program(&self) -> Option<Affinity> {
+        self.masks.map(|(program, _)| program)
     }
+}
+
+/// What the caller had before it kept this process where it is: the CPUs in the arguments, if there are any.
+fn callers_affinity() -> io::Result<Affinity> {
+    let named: Vec<u32> = env::args().skip(2).filter_map(|cpu| cpu.parse().ok()).collect();
+    if named.is_empty() { Affinity::current() } else { Affinity::of(&named) }
+}
+
+fn pin_failure(cpus: &[u32], error: &io::Error) -> RunFailure {
+    RunFailure::new("pin to CPUs", format!("{cpus:?}"), error)
 }
 
 fn open_stdin(request: &RunRequest) -> Result<File, RunFailure> {
@@ -164,13 +186,14 @@ fn open_stdin(request: &RunRequest) -> Result<File, RunFailure> {
 }
 
 /// Cuts every tie through which the program and this process, or the caller's shell, could disturb each other.
-fn seclude() -> io::Result<File> {
+fn seclude() -> io::Result<(File, NoneCaught)> {
     os::become_subreaper()?;
     // A program must not write itself a better reply through `/proc/PID/fd`.
     os::forbid_inspection()?;
     os::close_on_exec_above_stderr()?;
-    os::reset_signal_actions();
-    os::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP]).map(File::from)
+    let none_caught = os::reset_signal_actions();
+    let signals = os::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
+    Ok((File::from(signals), none_caught))
 }
 
 fn find_program(request: &RunRequest) -> Result<PathBuf, RunFailure> {
@@ -197,13 +220,19 @@ fn search_program(name: &str, search: &str) -> io::Result<PathBuf> {
 }
 
 /// Lays out everything that the start needs.
-fn prepare(request: &RunRequest, path: &Path, standard: [BorrowedFd<'_>; 3]) -> Result<Program, RunFailure> {
+fn prepare(
+    request: &RunRequest,
+    path: &Path,
+    standard: [BorrowedFd<'_>; 3],
+    affinity: Option<Affinity>,
+    none_caught: NoneCaught,
+) -> Result<Program, RunFailure> {
     let failure = |error: io::Error| RunFailure::new("exec", path.display(), &error);
     let c_string = |text: &str| CString::new(text).map_err(|error| failure(error.into()));
     let path = c_string(&path.to_string_lossy())?;
     let argv = request.argv.iter().map(|word| c_string(word)).collect::<Result<_, _>>()?;
     let env = request.env.iter().map(|(key, value)| c_string(&format!("{key}={value}")));
-    Program::new(path, argv, env.collect::<Result<_, _>>()?, standard).map_err(failure)
+    Program::new(path, argv, env.collect::<Result<_, _>>()?, standard, affinity, none_caught).map_err(failure)
 }
 
 fn spawn_failure(path: &Path, error: &io::Error) -> RunFailure {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use perfup::sys::launch::launch;
 use perfup::sys::perf;
 use perfup::sys::stream::digest;
 use perfup::sys::wire::{CounterRequest, PerfEvent, RunEnd, RunRecord, RunReply, RunRequest};
@@ -204,6 +205,20 @@ fn no_descriptor_signal_setting_or_group_leaks_in() {
     // The fourth descriptor is the one that lists the folder.
     let expected = format!("[0, 1, 2] 4\n['{:016x}', '{ignored:016x}']\nTrue\n", 0);
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_program_may_go_where_its_caller_may() {
+    let allowed = || {
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+        status.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap().to_owned()
+    };
+    let (scene, before) = (Scene::new(), allowed());
+    let request = scene.request(&["grep", "Cpus_allowed_list", "/proc/self/status"]);
+    let reply = launch(Path::new(env!("CARGO_BIN_EXE_perfup")), &request, &mut |_| {}).unwrap();
+    assert!(matches!(reply, RunReply::Done(record) if record.end == RunEnd::Exited(0)));
+    assert_eq!(fs::read_to_string(scene.path("stdout")).unwrap().trim(), before);
+    assert_eq!(allowed(), before);
 }
 
 #[test]
