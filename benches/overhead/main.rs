@@ -5,7 +5,7 @@
 //!
 //! 1. bare: `posix_spawn` + `wait4` in this process, standard streams on `/dev/null`;
 //! 2. bare again: the same once more, which shows how far from 1 a ratio is by chance;
-//! 3. runner: `perfup __runner`, one fresh runner process per program, both outputs captured through pipes;
+//! 3. runner: `perfup __runner`, a runner process that is kept, both outputs captured through pipes;
 //! 4. measure: a run as `perfup measure` makes it: the runner, a fresh temporary folder, and a padded environment;
 //! 5. hyperfine: `hyperfine -N`, when it is installed.
 //!
@@ -24,7 +24,7 @@ use std::error::Error;
 use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, ptr};
@@ -32,7 +32,7 @@ use std::{env, fs, io, ptr};
 use perfup::config::CommandLine;
 use perfup::measure::{Arm, Measurer, MeasurerOptions};
 use perfup::stats::rng::Rng;
-use perfup::sys::launch::launch;
+use perfup::sys::launch::Launcher;
 use perfup::sys::wire::{RunReply, RunRequest};
 
 const PERFUP: &str = env!("CARGO_BIN_EXE_perfup");
@@ -77,6 +77,7 @@ struct Bench {
     scratch: tempfile::TempDir,
     null: File,
     measurer: Measurer,
+    launcher: Launcher,
     has_hyperfine: bool,
 }
 
@@ -103,7 +104,14 @@ impl Bench {
         })?;
         let null = File::options().read(true).write(true).open("/dev/null")?;
         let version = Command::new("hyperfine").arg("--version").stdout(Stdio::null()).status();
-        Ok(Self { scratch, null, measurer, has_hyperfine: version.is_ok_and(|status| status.success()) })
+        let launcher = Launcher::new(PathBuf::from(PERFUP));
+        Ok(Self {
+            scratch,
+            null,
+            measurer,
+            launcher,
+            has_hyperfine: version.is_ok_and(|status| status.success()),
+        })
     }
 
     /// Units of the bundled workload that take about so long.
@@ -168,7 +176,7 @@ impl Bench {
             energy: false,
         };
         let start = Instant::now();
-        match launch(Path::new(PERFUP), &request, &mut |_| {})? {
+        match self.launcher.launch(&request, &mut |_| {})? {
             RunReply::Done(record) => {
                 let turnaround_s = start.elapsed().as_secs_f64();
                 Ok(Time { reported_s: record.wall_ns as f64 * 1e-9, turnaround_s })

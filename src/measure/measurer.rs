@@ -13,7 +13,7 @@ use super::{Arm, MeasureError, Outputs, Pair, Sample};
 use super::{custom, environment};
 use crate::config::CommandLine;
 use crate::stats::rng::coin;
-use crate::sys::launch::{launch, launch_regardless};
+use crate::sys::launch::{Launcher, launch_regardless};
 use crate::sys::perf;
 use crate::sys::powercap::{self, Meters};
 use crate::sys::signals;
@@ -47,6 +47,7 @@ pub struct MeasurerOptions {
 #[derive(Debug)]
 pub struct Measurer {
     options: MeasurerOptions,
+    launcher: Launcher,
     outputs: Outputs,
     /// Those that this machine gives.
     counters: Vec<CounterRequest>,
@@ -83,7 +84,8 @@ impl Measurer {
         // Asked once: what the machine refuses costs the runs nothing.
         let counters = perf::hardware().into_iter().filter_map(|(_, offer)| offer.ok()).collect();
         let has_energy = Meters::open(Path::new(powercap::FOLDER)).is_ok();
-        Ok(Self { options, outputs, counters, has_energy })
+        let launcher = Launcher::new(options.runner_exe.clone());
+        Ok(Self { options, launcher, outputs, counters, has_energy })
     }
 
     /// What the runs have written.
@@ -215,7 +217,7 @@ impl Measurer {
         if signals::interrupted() {
             return Err(MeasureError::Interrupted);
         }
-        let reply = launch(&self.options.runner_exe, request, on_start).map_err(MeasureError::from_launch)?;
+        let reply = self.launcher.launch(request, on_start).map_err(MeasureError::from_launch)?;
         if signals::interrupted() {
             Err(MeasureError::Interrupted)
         } else {

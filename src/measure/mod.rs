@@ -81,7 +81,7 @@ impl Sample {
     #[must_use]
     pub fn is_at_rss_floor(&self) -> bool {
         // A few pages more are touched on the way to the program.
-        self.run.rss_floor_bytes.is_some_and(|floor| self.run.rss_bytes_max <= floor + floor / 16)
+        self.run.rss_floor_bytes.is_some_and(|floor| self.run.rss_bytes_max <= floor + floor / 8)
     }
 
     /// Whether counters would add less to such a run than anybody could see: it is long for the processes it starts.

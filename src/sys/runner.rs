@@ -1,6 +1,6 @@
-//! The tiny runner: perfup re-executed as one small process per measured program.
+//! The tiny runner: perfup re-executed as one small process that starts the measured programs.
 //!
-//! In: one [`RunRequest`] line on standard input, which then stays open. Out: one [`RunReply`] line on standard output.
+//! In: a [`RunRequest`] line on standard input for every program. Out: a [`RunReply`] line on standard output for each.
 //! It is a process of its own because the kernel lets a child's peak memory start at its spawner's, and because a
 //! subreaper sees every descendant. Standard input is the leash: when it closes, perfup has died or cancelled, and the
 //! whole tree is killed.
@@ -46,86 +46,123 @@ pub fn is_asked_for() -> bool {
     env::args_os().nth(1).is_some_and(|argument| argument == ARGUMENT)
 }
 
-/// Runs one program as asked on standard input and answers on standard output.
+/// Runs programs as asked on standard input, one at a time, and answers on standard output; ends with standard input, or
+/// with the first program that could not be run.
 #[must_use]
 pub fn main() -> ExitCode {
-    let reply = match read_request().and_then(|request| run(&request)) {
-        Ok(record) => RunReply::Done(record),
-        Err(failure) => RunReply::Failed(failure),
-    };
-    // Whoever asked may be gone by now; then there is nobody to tell.
-    let sent = serde_json::to_string(&reply)
-        .map_err(io::Error::from)
-        .and_then(|line| writeln!(io::stdout(), "{line}"));
-    if sent.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let mut runner = Runner::new();
+    loop {
+        let reply = match read_request() {
+            Ok(None) => return ExitCode::SUCCESS,
+            Ok(Some(request)) => match &mut runner {
+                Ok(runner) => runner.run(&request),
+                Err(failure) => Err(failure.clone()),
+            },
+            Err(failure) => Err(failure),
+        };
+        let reply = reply.map_or_else(RunReply::Failed, RunReply::Done);
+        // Whoever asked may be gone by now; then there is nobody to tell.
+        let sent = serde_json::to_string(&reply)
+            .map_err(io::Error::from)
+            .and_then(|line| writeln!(io::stdout(), "{line}"));
+        match (sent, reply) {
+            (Ok(()), RunReply::Done(_)) => {}
+            (Ok(()), RunReply::Failed(_)) => return ExitCode::SUCCESS,
+            (Err(_), _) => return ExitCode::FAILURE,
+        }
+    }
 }
 
-fn read_request() -> Result<RunRequest, RunFailure> {
+/// The next request; absent once nobody will ask any more.
+fn read_request() -> Result<Option<RunRequest>, RunFailure> {
     let mut line = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .and_then(|_| Ok(serde_json::from_str(&line)?))
-        .map_err(|error| RunFailure::new(format!("read the request ({error})"), "standard input", &error))
+    let request = io::stdin().lock().read_line(&mut line).and_then(|count| match count {
+        0 => Ok(None),
+        _ => Ok(Some(serde_json::from_str(&line)?)),
+    });
+    request.map_err(|error| RunFailure::new(format!("read the request ({error})"), "standard input", &error))
 }
 
-fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
-    let mut counters = Counters::open(request);
-    let mut memory = Memory::open();
-    let (signals, none_caught) =
-        seclude().map_err(|error| RunFailure::new("set up", "the runner", &error))?;
-    let stdin = open_stdin(request)?;
-    let (stdout, stdout_end) = Stream::open("stdout", request.stdout.clone())?;
-    // One file for both means one pipe for both: the lines stay in the order in which they were written.
-    let is_shared = request.stderr == request.stdout;
-    let stderr = (!is_shared).then(|| Stream::open("stderr", request.stderr.clone())).transpose()?;
-    let (stderr, stderr_end) = stderr.unzip();
-    env::set_current_dir(&request.cwd)
-        .map_err(|error| RunFailure::new("enter", request.cwd.display(), &error))?;
-    let path = find_program(request)?;
-    let standard = [stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_ref().unwrap_or(&stdout_end).as_fd()];
-    let placement = Placement::new(&request.cpus)?;
-    let mut program = prepare(request, &path, standard, placement.program(), none_caught)?;
-    let ends = [Some(stdout_end), stderr_end].into_iter().flatten().collect();
-    let mut watch = Watch::new(signals, stdout, stderr, ends);
-    Memory::shed();
-    let before = counters.read();
-    program.rehearse();
-    watch.rehearse()?;
-    let rss_floor_bytes = memory.restart_peak();
+/// What lasts from one program to the next.
+struct Runner {
+    books: Books,
+    memory: Memory,
+    /// Readable when a child has ended or this process is told to go.
+    signals: File,
+    none_caught: NoneCaught,
+    /// The CPUs that this process may use.
+    own: Option<Affinity>,
+}
 
-    placement.hold()?;
-    let started = SystemTime::now();
-    let start = Instant::now();
-    let pid = program.spawn().map_err(|error| spawn_failure(&path, &error))?;
-    placement.release()?;
-    let outcome = watch.until_gone(pid, start, request)?;
-    let after = counters.read();
-    let (tree, stdout, stderr) = watch.finish()?;
-    let usage = tree.usage;
-    Ok(RunRecord {
-        started_unix_ns: started.duration_since(UNIX_EPOCH).map_or(0, nanoseconds),
-        wall_ns: nanoseconds(outcome.wall),
-        user_ns: usage.user_ns,
-        sys_ns: usage.sys_ns,
-        rss_bytes_max: usage.rss_bytes_max,
-        rss_floor_bytes,
-        minor_faults: usage.minor_faults,
-        major_faults: usage.major_faults,
-        voluntary_switches: usage.voluntary_switches,
-        involuntary_switches: usage.involuntary_switches,
-        read_bytes: difference(&before, &after, |counts| Some(counts.storage?.read_bytes)),
-        write_bytes: difference(&before, &after, |counts| Some(counts.storage?.write_bytes)),
-        runqueue_wait_ns: tree.runqueue_wait_ns,
-        steal_ns: difference(&before, &after, |counts| Some(nanoseconds(counts.machine.as_ref()?.all.steal))),
-        forks: difference(&before, &after, |counts| Some(counts.machine.as_ref()?.forks)),
-        counts: counters.perf.read().collect(),
-        energy_uj: counters.energy_uj(&before, &after),
-        end: outcome.end,
-        survivors: outcome.survivors,
-        stdout,
-        stderr,
-    })
+impl Runner {
+    fn new() -> Result<Self, RunFailure> {
+        // Once inspection is forbidden, the files in `/proc/self` belong to root.
+        let (books, memory) = (Books::open(), Memory::open());
+        let (signals, none_caught) =
+            seclude().map_err(|error| RunFailure::new("set up", "the runner", &error))?;
+        Ok(Self { books, memory, signals, none_caught, own: Affinity::current().ok() })
+    }
+
+    fn run(&mut self, request: &RunRequest) -> Result<RunRecord, RunFailure> {
+        let mut counters = Counters::open(request, &mut self.books);
+        let stdin = open_stdin(request)?;
+        let (stdout, stdout_end) = Stream::open("stdout", request.stdout.clone())?;
+        // One file for both means one pipe for both: the lines stay in the order in which they were written.
+        let is_shared = request.stderr == request.stdout;
+        let stderr = (!is_shared).then(|| Stream::open("stderr", request.stderr.clone())).transpose()?;
+        let (stderr, stderr_end) = stderr.unzip();
+        env::set_current_dir(&request.cwd)
+            .map_err(|error| RunFailure::new("enter", request.cwd.display(), &error))?;
+        let path = find_program(request)?;
+        let standard =
+            [stdin.as_fd(), stdout_end.as_fd(), stderr_end.as_ref().unwrap_or(&stdout_end).as_fd()];
+        let placement = Placement::new(&request.cpus, self.own)?;
+        let mut program = prepare(request, &path, standard, placement.program(), self.none_caught)?;
+        let ends = [Some(stdout_end), stderr_end].into_iter().flatten().collect();
+        let mut watch = Watch::new(&self.signals, stdout, stderr, ends);
+        Memory::shed();
+        let before = counters.read();
+        program.rehearse();
+        watch.rehearse()?;
+        let rss_floor_bytes = self.memory.restart_peak();
+
+        placement.hold()?;
+        let started = SystemTime::now();
+        let start = Instant::now();
+        let pid = program.spawn().map_err(|error| spawn_failure(&path, &error));
+        placement.release();
+        let outcome = watch.until_gone(pid?, start, request)?;
+        let after = counters.read();
+        let (tree, stdout, stderr) = watch.finish()?;
+        // So as not to hold on to a folder that may be removed; where to go from here comes with the next request.
+        let _ = env::set_current_dir("/");
+        let usage = tree.usage;
+        Ok(RunRecord {
+            started_unix_ns: started.duration_since(UNIX_EPOCH).map_or(0, nanoseconds),
+            wall_ns: nanoseconds(outcome.wall),
+            user_ns: usage.user_ns,
+            sys_ns: usage.sys_ns,
+            rss_bytes_max: usage.rss_bytes_max,
+            rss_floor_bytes,
+            minor_faults: usage.minor_faults,
+            major_faults: usage.major_faults,
+            voluntary_switches: usage.voluntary_switches,
+            involuntary_switches: usage.involuntary_switches,
+            read_bytes: difference(&before, &after, |counts| Some(counts.storage?.read_bytes)),
+            write_bytes: difference(&before, &after, |counts| Some(counts.storage?.write_bytes)),
+            runqueue_wait_ns: tree.runqueue_wait_ns,
+            steal_ns: difference(&before, &after, |counts| {
+                Some(nanoseconds(counts.machine.as_ref()?.all.steal))
+            }),
+            forks: difference(&before, &after, |counts| Some(counts.machine.as_ref()?.forks)),
+            counts: counters.perf.read().collect(),
+            energy_uj: counters.energy_uj(&before, &after),
+            end: outcome.end,
+            survivors: outcome.survivors,
+            stdout,
+            stderr,
+        })
+    }
 }
 
 /// On which CPUs the program and this process may run.
@@ -140,14 +177,17 @@ struct Placement<'a> {
 }
 
 impl<'a> Placement<'a> {
-    /// The program gets all of `cpus`, or what the caller has when there are none.
-    fn new(cpus: &'a [u32]) -> Result<Self, RunFailure> {
-        let own = callers_affinity();
-        let masks = if cpus.is_empty() {
-            own.ok().map(|own| (own, own))
-        } else {
-            let masks = own.and_then(|own| Ok((Affinity::of(cpus)?, own)));
-            Some(masks.map_err(|error| pin_failure(cpus, &error))?)
+    /// The program gets all of `cpus`, or what this process has when there are none.
+    fn new(cpus: &'a [u32], own: Option<Affinity>) -> Result<Self, RunFailure> {
+        let masks = match own {
+            // Where the system refuses, it decides as ever.
+            Some(own) if cpus.is_empty() => own.apply().is_ok().then_some((own, own)),
+            None if cpus.is_empty() => None,
+            _ => {
+                let both =
+                    Affinity::of(cpus).and_then(|of| Ok((of, own.map_or_else(Affinity::current, Ok)?)));
+                Some(both.map_err(|error| pin_failure(cpus, &error))?)
+            }
         };
         Ok(Self { cpus, masks })
     }
@@ -160,20 +200,16 @@ impl<'a> Placement<'a> {
     }
 
     /// Lets this process go anywhere again: on the program's CPU it would take time from it.
-    fn release(&self) -> Result<(), RunFailure> {
-        let Some((_, own)) = self.masks else { return Ok(()) };
-        own.apply().map_err(|error| pin_failure(self.cpus, &error))
+    fn release(&self) {
+        if let Some((_, own)) = self.masks {
+            // A refusal costs some time, not the program that runs by now.
+            let _ = own.apply();
+        }
     }
 
     fn program(&self) -> Option<Affinity> {
         self.masks.map(|(program, _)| program)
     }
-}
-
-/// What the caller had before it kept this process where it is: the CPUs in the arguments, if there are any.
-fn callers_affinity() -> io::Result<Affinity> {
-    let named: Vec<u32> = env::args().skip(2).filter_map(|cpu| cpu.parse().ok()).collect();
-    if named.is_empty() { Affinity::current() } else { Affinity::of(&named) }
 }
 
 fn pin_failure(cpus: &[u32], error: &io::Error) -> RunFailure {
@@ -242,12 +278,35 @@ fn spawn_failure(path: &Path, error: &io::Error) -> RunFailure {
     RunFailure::new(operation, path.display(), error)
 }
 
-/// Counters that are read before and after the clock.
-struct Counters {
+/// Files about this process that are read for every program.
+struct Books {
     /// This process with all the children it has reaped.
     with_children: Option<File>,
     /// This process alone: it has one thread.
     alone: Option<File>,
+}
+
+impl Books {
+    fn open() -> Self {
+        Self {
+            with_children: File::open("/proc/self/io").ok(),
+            alone: File::open("/proc/thread-self/io").ok(),
+        }
+    }
+
+    fn storage(&mut self) -> Option<Storage> {
+        let all = read_storage(&mut self.with_children)?;
+        let own = read_storage(&mut self.alone)?;
+        Some(Storage {
+            read_bytes: all.read_bytes.saturating_sub(own.read_bytes),
+            write_bytes: all.write_bytes.saturating_sub(own.write_bytes),
+        })
+    }
+}
+
+/// Counters that are read before and after the clock.
+struct Counters<'a> {
+    books: &'a mut Books,
     /// Counted by the CPU, by the tree alone.
     perf: perf::Counters,
     meters: Option<Meters>,
@@ -256,30 +315,23 @@ struct Counters {
 /// One reading of all counters.
 struct Counts {
     machine: Option<MachineStat>,
-    /// Storage traffic of the reaped tree.
+    /// Storage traffic of the trees reaped so far.
     storage: Option<Storage>,
     energy: Option<powercap::Readings>,
 }
 
-impl Counters {
-    /// Opened early: once inspection is forbidden, these files belong to root.
-    fn open(request: &RunRequest) -> Self {
+impl<'a> Counters<'a> {
+    fn open(request: &RunRequest, books: &'a mut Books) -> Self {
         Self {
-            with_children: File::open("/proc/self/io").ok(),
-            alone: File::open("/proc/thread-self/io").ok(),
+            books,
             perf: perf::Counters::open(&request.counters),
             meters: request.energy.then(|| Meters::open(Path::new(powercap::FOLDER)).ok()).flatten(),
         }
     }
 
     fn read(&mut self) -> Counts {
-        let (with_children, alone) = (read_storage(&mut self.with_children), read_storage(&mut self.alone));
-        let storage = with_children.zip(alone).map(|(all, own)| Storage {
-            read_bytes: all.read_bytes.saturating_sub(own.read_bytes),
-            write_bytes: all.write_bytes.saturating_sub(own.write_bytes),
-        });
         let energy = self.meters.as_mut().and_then(Meters::read);
-        Counts { machine: procfs::machine_stat(), storage, energy }
+        Counts { machine: procfs::machine_stat(), storage: self.books.storage(), energy }
     }
 
     fn energy_uj(&self, before: &Counts, after: &Counts) -> Option<u64> {

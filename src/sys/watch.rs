@@ -27,9 +27,9 @@ pub struct Outcome {
 }
 
 /// Watches over one program's tree and streams, and over the leash on standard input.
-pub struct Watch {
+pub struct Watch<'a> {
     /// Readable when a child has ended or the runner is told to go.
-    signals: File,
+    signals: &'a File,
     stdout: Stream,
     stderr: Option<Stream>,
     /// Our copies of the program's ends of the pipes. Kept until a child has ended, a pipe does not wake us in the
@@ -50,10 +50,10 @@ struct Seen {
     output: bool,
 }
 
-impl Watch {
+impl<'a> Watch<'a> {
     /// Takes `signals` from [`os::signal_descriptor`], the streams (one alone serves for both), and the program's ends of
     /// their pipes.
-    pub fn new(signals: File, stdout: Stream, stderr: Option<Stream>, own_ends: Vec<PipeWriter>) -> Self {
+    pub fn new(signals: &'a File, stdout: Stream, stderr: Option<Stream>, own_ends: Vec<PipeWriter>) -> Self {
         Self {
             signals,
             stdout,
