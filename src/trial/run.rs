@@ -177,10 +177,21 @@ impl<'a> Trial<'a> {
             let same_around = reference.setup == contender.setup
                 && reference.cleanup == contender.cleanup
                 && reference.arm.prepare == contender.arm.prepare;
-            if same_around && let Identity::SameProgram = identity(&reference.arm, &contender.arm)? {
-                let same = Decision { word: Word::Equivalent, ..self.race.test(index).end() };
-                compared.closed = Some((same, StoppedBecause::IdenticalPrograms));
-                self.race.withdraw(index);
+            if !same_around {
+                continue;
+            }
+            match identity(&reference.arm, &contender.arm)? {
+                Identity::SameProgram => {
+                    let same = Decision { word: Word::Equivalent, ..self.race.test(index).end() };
+                    compared.closed = Some((same, StoppedBecause::IdenticalPrograms));
+                    self.race.withdraw(index);
+                }
+                Identity::SameBytes => self.warnings.push(format!(
+                    "{} and {} run byte for byte the same program, from another folder or by another name: was it \
+                     built?",
+                    reference.name, contender.name
+                )),
+                Identity::SameCommand | Identity::Different => {}
             }
         }
         Ok(())

@@ -104,7 +104,8 @@ fn too_few_pairs_are_inconclusive_and_say_what_is_missing() {
 fn the_same_program_by_another_name_is_nothing_to_compare() {
     let bench = Bench::bare(&[]);
     let program = std::fs::read("/bin/sleep").unwrap();
-    for name in ["old", "new"] {
+    std::fs::create_dir(bench.root().join("other")).unwrap();
+    for name in ["old", "new", "other/old"] {
         let path = bench.root().join(name);
         std::fs::write(&path, &program).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -115,6 +116,10 @@ fn the_same_program_by_another_name_is_nothing_to_compare() {
     assert_eq!((&comparison["verdict"], &comparison["pairs"]), (&"EQUIVALENT".into(), &0.into()));
     let other = measured(&bench, &["--runs", "12", "--vs", "./new 0.05", "--", "./old", "0.001"], 0);
     assert_eq!(other["comparisons"][0]["verdict"], "SLOWER");
+    // What lies beside a program may make it another one.
+    let elsewhere = measured(&bench, &["--runs", "2", "--vs", "other/old 0", "--", "./old", "0"], 3);
+    assert_eq!(elsewhere["comparisons"][0]["pairs"], 2);
+    assert!(elsewhere["warnings"].to_string().contains("byte for byte"), "{}", elsewhere["warnings"]);
 }
 
 #[test]
