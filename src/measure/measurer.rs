@@ -39,7 +39,7 @@ pub struct MeasurerOptions {
     pub scratch: PathBuf,
     /// Where captured outputs are kept by content.
     pub outputs: PathBuf,
-    /// The environment of every measured program, see [`super::neutral_environment`].
+    /// The environment of every measured program: the user's, or its neutral part ([`super::neutral_environment`]).
     pub environment: Vec<(String, String)>,
 }
 

@@ -185,6 +185,16 @@ fn commands_around_the_runs_run_when_they_should() {
 }
 
 #[test]
+fn the_users_environment_reaches_the_commands() {
+    let bench = Bench::bare(&[]);
+    let script = "test \"$RAYON_NUM_THREADS\" = 3";
+    let prepare = format!("sh -c '{script}'");
+    let args = ["measure", "--runs", "2", "--prepare", &prepare, "--", "sh", "-c", script];
+    let ran: Ran = bench.command(PERFUP).args(args).env("RAYON_NUM_THREADS", "3").output().unwrap().into();
+    ran.expect(0);
+}
+
+#[test]
 fn parameters_make_one_arm_per_combination() {
     let bench = Bench::bare(&[]);
     let args = ["--runs", "2", "-L", "a", "0,0.001", "-P", "b", "1", "3", "-D", "2", "sleep {a}; echo {b}"];

@@ -14,7 +14,7 @@ use super::failure::{Failure, INCONCLUSIVE, INTERRUPTED, INVALID, REGRESSION};
 use super::terminal::Terminal;
 use super::{Global, setup};
 use crate::experiment::{Events, Setup, measure_lock};
-use crate::measure::{Measurer, MeasurerOptions, neutral_environment};
+use crate::measure::{Measurer, MeasurerOptions};
 use crate::report;
 use crate::stats::decision::Word;
 use crate::stats::guard::GuardWord;
@@ -70,7 +70,8 @@ impl Bench {
             runner_exe: setup.runner.clone(),
             scratch: scratch.path().to_owned(),
             outputs: scratch.path().join("outputs"),
-            environment: neutral_environment(setup.environment.iter().cloned()),
+            // What the user has set is part of what is asked; no stranger's program runs here, as in a session.
+            environment: setup.environment.clone(),
         })?;
         let lock = measure_lock(&setup.cache);
         if let Some(folder) = lock.parent() {
