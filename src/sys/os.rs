@@ -73,9 +73,27 @@ pub fn close_on_exec_above_stderr() -> io::Result<()> {
 #[derive(Debug, Clone, Copy)]
 pub struct NoneCaught(());
 
-/// Gives every signal its default action; a process that does so must catch none later.
+/// Signals by which perfup is asked to stop.
+pub const STOP_SIGNALS: [c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// Whether this process ignores a signal, as whoever started it may want: `nohup` does it, and shells for what runs in
+/// the background.
+pub fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: `action` is writable, all zeroes are a valid value of it, and without a new action nothing changes.
+    let action = unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Gives every signal its default action, but for the [`STOP_SIGNALS`] that are ignored; a process that does so must
+/// catch none later.
 pub fn reset_signal_actions() -> NoneCaught {
-    for signal in 1..=libc::SIGRTMAX() {
+    for signal in
+        (1..=libc::SIGRTMAX()).filter(|signal| !STOP_SIGNALS.contains(signal) || !is_ignored(*signal))
+    {
         // SAFETY: `SIG_DFL` runs no code of ours. KILL, STOP and glibc's own signals refuse, harmlessly.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
@@ -94,9 +112,12 @@ pub(super) fn signal_set(signals: &[c_int]) -> libc::sigset_t {
     }
 }
 
-/// Blocks `signals` in this thread and returns a descriptor that becomes readable when one arrives.
+/// Blocks `signals`, but for those that are ignored, in this thread and returns a descriptor that becomes readable when
+/// one arrives.
 pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
-    let set = signal_set(signals);
+    // The kernel keeps a blocked signal even if it is ignored.
+    let signals: Vec<c_int> = signals.iter().copied().filter(|&signal| !is_ignored(signal)).collect();
+    let set = signal_set(&signals);
     // SAFETY: `set` is initialised and outlives both calls; no old mask is asked for.
     check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) })?;
     // SAFETY: as above; -1 asks for a new descriptor.
