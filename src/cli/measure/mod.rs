@@ -9,6 +9,7 @@ mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::failure::{Failure, INCONCLUSIVE, INTERRUPTED, INVALID, REGRESSION};
 use super::terminal::Terminal;
@@ -87,6 +88,7 @@ impl Bench {
             measure_lock: Some(&self.lock),
             environment: &self.setup.environment,
             progress,
+            waited: Duration::ZERO,
         }
     }
 }
