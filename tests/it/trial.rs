@@ -281,6 +281,21 @@ fn exports_are_complete() {
 }
 
 #[test]
+fn an_export_that_fails_costs_no_measurement() {
+    let bench = Bench::bare(&[("kept.json", "before")]);
+    let full = ["measure", "--json", "--runs", "2", "--export-json", "/dev/full", "--export-csv", "x.csv"];
+    let ran = bench.perfup(&[&full[..], &["--", "true"]].concat()).expect(2);
+    assert_eq!(ran.json(MEASURE)["arms"][0]["runs"], 2);
+    assert!(ran.stderr.contains("/dev/full") && ran.stderr.contains("space"), "{}", ran.stderr);
+    assert!(bench.read("x.csv").starts_with("command,"), "the others are written");
+    // Nothing to write leaves nothing behind.
+    let files = ["--export-json", "kept.json", "--export-csv", "new.csv"];
+    bench.perfup(&[&["measure"], &files[..], &["--", "false"]].concat()).expect(5);
+    assert_eq!(bench.read("kept.json"), "before");
+    assert!(!bench.root().join("new.csv").exists());
+}
+
+#[test]
 fn a_person_sees_both_arms_the_verdict_and_why() {
     let bench = Bench::bare(&[]);
     let ran: Ran = bench.perfup(&["measure", "--vs", "sleep 0.05", "--", "true"]).expect(0);

@@ -41,7 +41,6 @@ pub(super) fn measure(args: &MeasureArgs, global: &Global, terminal: &Terminal) 
     report.calibration = report
         .alpha
         .and_then(|alpha| calibrations.latest(&report.machine.fingerprint, &report.primary, alpha));
-    exports.write(&report)?;
     let shown = if args.samples { report.clone() } else { report.clone().without_samples() };
     if global.json {
         terminal.result(&format!("{}\n", report::json("measure", &shown)?));
@@ -51,6 +50,8 @@ pub(super) fn measure(args: &MeasureArgs, global: &Global, terminal: &Terminal) 
     for warning in &report.warnings {
         terminal.warn(warning, None);
     }
+    // Last, because a full disk must not cost what has been measured.
+    exports.write(&report)?;
     Ok(ExitCode::from(code(&report)))
 }
 
