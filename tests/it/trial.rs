@@ -101,6 +101,20 @@ fn too_few_pairs_are_inconclusive_and_say_what_is_missing() {
 }
 
 #[test]
+fn bounds_that_allow_no_answer_are_refused_before_the_start() {
+    let bench = Bench::bare(&[]);
+    let pairs =
+        |max: &'static str| ["measure", "--max-runs", max, "--vs", "sh -c 'echo >> log'", "--", "true"];
+    bench.perfup(&pairs("8")).fails(2, &["8 pairs", "α = 0.01", "at least", "raise --max-runs", "--runs 8"]);
+    assert!(!bench.root().join("log").exists());
+    let few = measured(&bench, &["--max-runs", "5", "--", "true"], 0);
+    assert!(few["arms"][0]["runs"].as_u64().is_some_and(|runs| (1..=5).contains(&runs)), "{few}");
+    bench
+        .perfup(&["measure", "--min-runs", "9", "--max-runs", "5", "--", "true"])
+        .fails(2, &["--min-runs 9"]);
+}
+
+#[test]
 fn the_same_program_by_another_name_is_nothing_to_compare() {
     let bench = Bench::bare(&[]);
     let program = std::fs::read("/bin/sleep").unwrap();
