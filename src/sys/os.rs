@@ -88,12 +88,9 @@ pub fn is_ignored(signal: c_int) -> bool {
     action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Gives every signal its default action, but for the [`STOP_SIGNALS`] that are ignored; a process that does so must
-/// catch none later.
+/// Gives every signal its default action; a process that does so must catch none later.
 pub fn reset_signal_actions() -> NoneCaught {
-    for signal in
-        (1..=libc::SIGRTMAX()).filter(|signal| !STOP_SIGNALS.contains(signal) || !is_ignored(*signal))
-    {
+    for signal in 1..=libc::SIGRTMAX() {
         // SAFETY: `SIG_DFL` runs no code of ours. KILL, STOP and glibc's own signals refuse, harmlessly.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
@@ -112,15 +109,17 @@ pub(super) fn signal_set(signals: &[c_int]) -> libc::sigset_t {
     }
 }
 
-/// Blocks `signals`, but for those that are ignored, in this thread and returns a descriptor that becomes readable when
-/// one arrives.
+/// Blocks `signals` in this thread and returns a descriptor that becomes readable when one arrives; not for those of the
+/// [`STOP_SIGNALS`] that are ignored by now.
 pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
-    // The kernel keeps a blocked signal even if it is ignored.
-    let signals: Vec<c_int> = signals.iter().copied().filter(|&signal| !is_ignored(signal)).collect();
-    let set = signal_set(&signals);
-    // SAFETY: `set` is initialised and outlives both calls; no old mask is asked for.
-    check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) })?;
-    // SAFETY: as above; -1 asks for a new descriptor.
+    let blocked = signal_set(signals);
+    // SAFETY: `blocked` is initialised and outlives the call; no old mask is asked for.
+    check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const blocked, ptr::null_mut()) })?;
+    // The kernel keeps a signal that is blocked even where it is ignored, and the descriptor would show it.
+    let is_heeded = |signal: &c_int| !STOP_SIGNALS.contains(signal) || !is_ignored(*signal);
+    let heeded: Vec<c_int> = signals.iter().copied().filter(is_heeded).collect();
+    let set = signal_set(&heeded);
+    // SAFETY: `set` is initialised and outlives the call; -1 asks for a new descriptor.
     let fd = check(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
     // SAFETY: `signalfd` has just created `fd` and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -191,8 +191,9 @@ fn seclude() -> io::Result<(File, NoneCaught)> {
     // A program must not write itself a better reply through `/proc/PID/fd`.
     os::forbid_inspection()?;
     os::close_on_exec_above_stderr()?;
-    let none_caught = os::reset_signal_actions();
+    // First, because it leaves out what whoever started perfup has it ignore; the program does not inherit that.
     let signals = os::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
+    let none_caught = os::reset_signal_actions();
     Ok((File::from(signals), none_caught))
 }
 
