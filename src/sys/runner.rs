@@ -118,6 +118,7 @@ fn run(request: &RunRequest) -> Result<RunRecord, RunFailure> {
         write_bytes: difference(&before, &after, |counts| Some(counts.storage?.write_bytes)),
         runqueue_wait_ns: tree.runqueue_wait_ns,
         steal_ns: difference(&before, &after, |counts| Some(nanoseconds(counts.machine.as_ref()?.all.steal))),
+        steal_cpus: after.machine.as_ref().and_then(|machine| u32::try_from(machine.cpus.len()).ok()),
         forks: difference(&before, &after, |counts| Some(counts.machine.as_ref()?.forks)),
         counts: counters.perf.read().collect(),
         energy_uj: counters.energy_uj(&before, &after),

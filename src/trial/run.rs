@@ -284,7 +284,10 @@ impl<'a> Trial<'a> {
             let _alone = hands.alone()?;
             let round = Round::run(self, drawn, hands)?;
             drawn += 1;
-            if self.redo.wants(&round.disturbance(), self.rounds_done) {
+            let disturbance = round.disturbance();
+            if round.reaches_cut_off() {
+                self.redo.recall(&disturbance, false);
+            } else if self.redo.wants(&disturbance, self.rounds_done) {
                 continue;
             }
             self.take(&round);

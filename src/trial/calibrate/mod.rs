@@ -205,6 +205,14 @@ pub fn calibrate(
     let watch = Stopwatch::start(hands);
     // Under the noise the workload would come out in another size each time.
     let workload = size(plan, exe, hands)?;
+    // The noise must not reach the measurements of others between two rounds: they wait until it is over.
+    let is_noisy = plan.noise != Noise::Present;
+    let _alone = if is_noisy { hands.alone()? } else { None };
+    let hands = &mut Hands {
+        measure_lock: hands.measure_lock.filter(|_| !is_noisy),
+        progress: &mut *hands.progress,
+        ..*hands
+    };
     let _noise = noise::Generator::start(exe, plan.noise).map_err(CalibrationError::Noise)?;
     let mut rates: Vec<Rate> =
         std::iter::once(0.0).chain(plan.effects.iter().copied()).map(Rate::new).collect();
