@@ -138,7 +138,8 @@ pub(super) fn run(args: &CalibrateArgs, global: &Global, terminal: &Terminal) ->
         terminal.result(&text(&calibration, terminal.width()));
     }
     if calibration.cut_short {
-        terminal.warn("not all comparisons were run", Some("give it more time with --budget"));
+        let hint = (!signals::interrupted()).then_some("give it more time with --budget");
+        terminal.warn("not all comparisons were run", hint);
     }
     let code = if signals::interrupted() {
         super::failure::INTERRUPTED

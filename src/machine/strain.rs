@@ -15,6 +15,9 @@ use crate::sys::procfs::{self, CpuTime};
 /// Share of the CPUs' time that the hypervisor may take, as for a single round.
 const STEAL_MAX: f64 = 0.02;
 
+/// Less is the rounding of the kernel's clock, ticks, as for a single round.
+const STEAL_TICKS_MIN: u32 = 2;
+
 /// Shares of the time in which something may be stalled. A quiet machine that runs one program at a time shows less
 /// than a hundredth of each; waiting for storage also comes with honest reading and writing.
 const CPU_STALL_MAX: f64 = 0.10;
@@ -41,7 +44,7 @@ struct Counters {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Strain {
     pub elapsed_s: f64,
-    /// Share of all CPUs' time that the hypervisor gave to others.
+    /// Share of all CPUs' time that the hypervisor gave to others, a tick or none left out.
     pub steal: Option<f64>,
     /// Share of all CPUs' time in which they worked, for whomever.
     pub busy: Option<f64>,
@@ -114,10 +117,15 @@ impl Counters {
             let all = whole(now).saturating_sub(whole(then)).as_secs_f64();
             (all > 0.0).then(|| part(now).saturating_sub(part(then)).as_secs_f64() / all)
         };
+        let steal = cpu_share(|time| time.steal).map(|share| {
+            let ticks_s = f64::from(STEAL_TICKS_MIN) / procfs::ticks_per_second() as f64;
+            let stolen = self.cpu.zip(before.cpu).map(|(now, then)| now.steal.saturating_sub(then.steal));
+            if stolen.is_some_and(|stolen| stolen.as_secs_f64() < ticks_s) { 0.0 } else { share }
+        });
         let throttled = self.throttling.zip(before.throttling);
         Strain {
             elapsed_s,
-            steal: cpu_share(|time| time.steal),
+            steal,
             busy: cpu_share(|time| time.busy),
             system: stalls(&self.system, &before.system),
             cgroup: stalls(&self.cgroup, &before.cgroup),
@@ -217,6 +225,19 @@ mod tests {
         assert_eq!(strain, expected);
         let stored = serde_json::to_string(&strain).unwrap();
         assert_eq!(serde_json::from_str::<Strain>(&stored).unwrap(), strain);
+    }
+
+    #[test]
+    fn one_tick_of_steal_is_none() {
+        let check = |ticks: u32, expected: f64| {
+            let tree = Tree::new(&[("proc/stat", "cpu 0 0 0 1000 0 0 0 0 0 0\n")]);
+            let before = Moment::of(tree.files());
+            tree.write("proc/stat", &format!("cpu {} 0 0 1000 0 0 0 {ticks} 0 0\n", 10 - ticks));
+            let steal = before.until_now().steal.unwrap();
+            assert!((steal - expected).abs() < 1e-9, "{ticks}: {steal}");
+        };
+        check(1, 0.0);
+        check(2, 0.2);
     }
 
     #[test]

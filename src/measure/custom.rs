@@ -56,9 +56,12 @@ pub(super) fn read(stdout: &Path, stderr: &Path, asked: &[CustomMetric]) -> io::
             MetricSource::Regex(pattern) => matches(pattern, &stdout),
             MetricSource::JsonPointer(pointer) => pointed(pointer, &stdout).into_iter().collect(),
         };
-        let last = found.iter().rev().find_map(|text| number(text));
-        values.extend(last.map(|value| (metric.name.clone(), value)));
-        spans.extend(found.iter().map(|text| span(&stdout, text.as_bytes())));
+        // What is no number is part of the result, and must stay to be compared.
+        let numbers = found.iter().filter_map(|text| Some((number(text)?, span(&stdout, text.as_bytes()))));
+        for (value, span) in numbers {
+            values.insert(metric.name.clone(), value);
+            spans.push(span);
+        }
     }
     spans.sort_by_key(|span| span.start);
     Ok(Reported { values, spans, base, stdout })
@@ -259,10 +262,14 @@ mod tests {
         check(MetricSource::Line, "a\nMETRIC x=1 s\nMETRIC y=2\n", "a\nMETRIC x=<metric> s\nMETRIC y=2\n");
         check(MetricSource::Line, "nothing\n", "nothing\n");
         let regex = MetricSource::Regex(r"x: (\S+)".to_owned());
-        check(regex, "x: 1\nx: none y: 2", "x: <metric>\nx: <metric> y: 2");
+        check(regex, "x: 1\nx: none y: 2", "x: <metric>\nx: none y: 2");
         let pointer = MetricSource::JsonPointer("/a/1".to_owned());
         check(pointer.clone(), "{\"a\": [1, \"2\"], \"b\": 2}", "{\"a\": [1, \"<metric>\"], \"b\": 2}");
-        check(pointer, "log\n{\"a\":[1,2.5]}\n", "log\n{\"a\":[1,<metric>]}\n");
+        check(pointer.clone(), "log\n{\"a\":[1,2.5]}\n", "log\n{\"a\":[1,<metric>]}\n");
+        for other in ["{\"b\": 2}", "[2]", "\"two\"", "true", "null"] {
+            let output = format!("{{\"a\": [1, {other}]}}");
+            check(pointer.clone(), &output, &output);
+        }
     }
 
     proptest! {

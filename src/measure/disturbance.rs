@@ -4,14 +4,19 @@
 //! was ready to run but something else had the CPU. It never sees the times that are compared, and it treats all runs
 //! of a round alike. So if the commands of a round are the same program, swapping two of them changes neither whether
 //! the round is kept nor anything else: each is still as likely to be the slower one in the rounds that are kept, and
-//! the evidence stays valid.
+//! the evidence stays valid. That takes runs whose facts are known to their ends: a round in which a run was cut short,
+//! or another one took as long, must not be asked about here (a trial keeps it).
 //!
 //! **Invariant**: pure; no verdict is known here.
 
+use crate::sys::procfs::ticks_per_second;
 use crate::sys::wire::RunRecord;
 
 /// Share of the machine's CPU time during a run that the hypervisor may take.
 const STEAL_MAX: f64 = 0.02;
+
+/// Less is the rounding of the kernel's clock, ticks.
+const STEAL_TICKS_MIN: u64 = 2;
 
 /// Share of a run's wall time that its main thread may wait for a CPU.
 const WAIT_MAX: f64 = 0.10;
@@ -26,7 +31,7 @@ const ONE_PER_ROUNDS: u32 = 4;
 /// What else went on during a round: the worst of its runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Disturbance {
-    /// Stolen CPU time as a share of what one CPU has in that time; absent where it is not told.
+    /// Stolen CPU time as a share of what all CPUs have in that time, a tick or none left out; absent where it is not told.
     pub steal: Option<f64>,
     /// Time spent waiting for a CPU as a share of the wall time, short waits left out.
     pub wait: Option<f64>,
@@ -35,17 +40,22 @@ pub struct Disturbance {
 impl Disturbance {
     /// Of all runs of a round.
     pub fn of<'a>(runs: impl IntoIterator<Item = &'a RunRecord>) -> Self {
-        let share = |part_ns: u64, run: &RunRecord| part_ns as f64 / run.wall_ns.max(1) as f64;
+        let share = |part_ns: u64, least_ns: u64, run: &RunRecord| {
+            if part_ns < least_ns { 0.0 } else { part_ns as f64 / run.wall_ns.max(1) as f64 }
+        };
+        let steal_ns_min = STEAL_TICKS_MIN * 1_000_000_000 / ticks_per_second();
         let worst = |now: Option<f64>, next: Option<f64>| match (now, next) {
             (Some(now), Some(next)) => Some(now.max(next)),
             (now, next) => now.or(next),
         };
         runs.into_iter().fold(Self::default(), |sum, run| Self {
-            steal: worst(sum.steal, run.steal_ns.map(|steal| share(steal, run))),
-            wait: worst(
-                sum.wait,
-                run.runqueue_wait_ns.map(|wait| if wait < WAIT_NS_MIN { 0.0 } else { share(wait, run) }),
+            steal: worst(
+                sum.steal,
+                run.steal_ns.map(|steal| {
+                    share(steal, steal_ns_min, run) / f64::from(run.steal_cpus.unwrap_or(1).max(1))
+                }),
             ),
+            wait: worst(sum.wait, run.runqueue_wait_ns.map(|wait| share(wait, WAIT_NS_MIN, run))),
         })
     }
 
@@ -76,7 +86,7 @@ impl Redo {
         allowed
     }
 
-    /// Goes through a round again of which an earlier process has decided this.
+    /// Counts a round of which this has been decided already: by an earlier process, or since it must be kept.
     pub fn recall(&mut self, disturbance: &Disturbance, redone: bool) {
         if redone {
             self.redone += 1;
@@ -118,9 +128,23 @@ mod tests {
         check(None, None, false);
         check(Some(0), Some(0), false);
         check(Some(1_000_000), Some(9_000_000), false);
-        check(Some(3_000_000), Some(0), true);
+        check(Some(10_000_000), Some(0), false);
+        check(Some(20_000_000), Some(0), true);
         check(None, Some(11_000_000), true);
         assert!(!Disturbance::of(&[run(1_000_000, None, Some(900_000))]).is_large(), "below the granularity");
+    }
+
+    #[test]
+    fn steal_is_a_share_of_all_cpus() {
+        let check = |steal_ms: u64, cpus: u32, expected: bool| {
+            let run =
+                RunRecord { steal_cpus: Some(cpus), ..run(1_000_000_000, Some(steal_ms * 1_000_000), None) };
+            assert_eq!(Disturbance::of(&[run]).is_large(), expected, "{steal_ms} ms of {cpus} CPUs");
+        };
+        check(30, 1, true);
+        check(30, 2, false);
+        check(1_000, 64, false);
+        check(1_300, 64, true);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The environment that measured programs see.
 //!
-//! **Invariant**: nothing in it names perfup, an attempt, or a secret of the user's.
+//! **Invariant**: nothing that is added names perfup or an attempt; the neutral environment also holds no secret of the
+//! user's.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,10 +1,11 @@
 //! Whether two arms are one and the same program: then there is nothing to compare.
 //!
-//! **Invariant**: says so only where nothing that the program can see of itself differs but its name; in doubt, it is
-//! measured.
+//! **Invariant**: says so only where nothing that the program can see of itself differs but the version in its name. A
+//! copy in another folder may load other files (a Python of another virtual environment does), and a copy of another
+//! name may be another program (as of busybox): these are measured.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,11 @@ use crate::sys::stream::digest;
 /// How two arms relate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
-    /// The same machine code with the same arguments, environment, input and folder, in different files.
+    /// The same machine code from one folder, under names that differ by a version, with the same arguments, environment
+    /// and input.
     SameProgram,
+    /// The same, but from another folder or under another name, on which what it does may depend.
+    SameBytes,
     /// The very same command: running it twice is asked for, as a test of the machine.
     SameCommand,
     Different,
@@ -25,8 +29,29 @@ pub enum Identity {
 /// First bytes of machine code on Linux.
 const ELF: &[u8] = b"\x7fELF";
 
-/// A program with this in it loads libraries from beside its own file.
-const ORIGIN: &[u8] = b"$ORIGIN";
+/// Words of a file's name that tell versions of one program apart. None of them is a program that a multi-call binary
+/// holds.
+const VERSION_WORDS: &[&str] = &[
+    "a",
+    "after",
+    "b",
+    "backup",
+    "bak",
+    "base",
+    "baseline",
+    "before",
+    "candidate",
+    "copy",
+    "new",
+    "old",
+    "orig",
+    "original",
+    "patched",
+    "prev",
+    "previous",
+    "ref",
+    "reference",
+];
 
 /// Compares what the arms would run. A program that cannot be found is different; running it says why.
 ///
@@ -50,9 +75,14 @@ pub fn identity(a: &Arm, b: &Arm) -> Result<Identity, MeasureError> {
     let (Some(first), Some(second)) = (resolve(first, &a.cwd), resolve(second, &b.cwd)) else {
         return Ok(Identity::Different);
     };
-    let same =
-        same_code(&first, &second).map_err(|error| MeasureError::io("read the program", &first, error))?;
-    Ok(if same { Identity::SameProgram } else { Identity::Different })
+    let compare = || {
+        Ok(match same_code(&first, &second)? {
+            false => Identity::Different,
+            true if same_place(&first, &second)? && stem(&first) == stem(&second) => Identity::SameProgram,
+            true => Identity::SameBytes,
+        })
+    };
+    compare().map_err(|error| MeasureError::io("read the program", &first, error))
 }
 
 fn resolve(words: &[String], cwd: &Path) -> Option<PathBuf> {
@@ -62,46 +92,41 @@ fn resolve(words: &[String], cwd: &Path) -> Option<PathBuf> {
 }
 
 fn same_code(first: &Path, second: &Path) -> io::Result<bool> {
-    let (one, other) = (fs::metadata(first)?, fs::metadata(second)?);
-    // One file by two names is a program that does different things by name, as busybox does.
-    if same_file(&one, &other) || one.len() != other.len() {
-        return Ok(false);
-    }
-    let (mut one, mut other) = (File::open(first)?, File::open(second)?);
+    let (mut one, other) = (File::open(first)?, File::open(second)?);
     let mut start = [0; ELF.len()];
     // Scripts call their neighbours; only machine code stands for itself.
     if one.read(&mut start)? < ELF.len() || start != ELF {
         return Ok(false);
     }
-    io::Seek::rewind(&mut one)?;
-    if digest(&one)? != digest(&other)? {
-        return Ok(false);
+    let (about_one, about_other) = (one.metadata()?, other.metadata()?);
+    if same_file(&about_one, &about_other) || about_one.len() != about_other.len() {
+        return Ok(same_file(&about_one, &about_other));
     }
-    io::Seek::rewind(&mut other)?;
-    let beside = first.parent() != second.parent();
-    Ok(!(beside && contains(&mut other, ORIGIN)?))
+    one.rewind()?;
+    Ok(digest(&one)? == digest(&other)?)
 }
 
 fn same_file(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// Whether a stream holds these bytes.
-fn contains(stream: &mut impl Read, wanted: &[u8]) -> io::Result<bool> {
-    let mut window = Vec::new();
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(false);
-        }
-        window.extend_from_slice(&buffer[..count]);
-        if window.windows(wanted.len()).any(|bytes| bytes == wanted) {
-            return Ok(true);
-        }
-        // What may begin here and end in the next piece.
-        window.drain(..window.len().saturating_sub(wanted.len() - 1));
-    }
+/// Whether a program finds the same neighbours by either path, both as it was called and where links lead.
+fn same_place(first: &Path, second: &Path) -> io::Result<bool> {
+    let called = |path: &Path| path.parent().map(fs::canonicalize).transpose();
+    let real = |path: &Path| fs::canonicalize(path).map(|path| path.parent().map(Path::to_owned));
+    Ok(called(first)? == called(second)? && real(first)? == real(second)?)
+}
+
+/// The words of a file's name that do not tell its version: `crunch` of `crunch-new`, `old_crunch` and `crunch.v2`.
+fn stem(path: &Path) -> Vec<String> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let words = name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_version = |word: &str| {
+        let number = word.strip_prefix('v').unwrap_or(word);
+        VERSION_WORDS.contains(&word)
+            || !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    words.filter(|word| !is_version(word)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -127,31 +152,52 @@ mod tests {
     }
 
     #[test]
-    fn only_equal_machine_code_is_the_same_program() {
+    fn only_equal_machine_code_in_one_folder_is_the_same_program() {
         let folder = tempfile::tempdir().unwrap();
         let cwd = folder.path();
         let write = |name: &str, content: &[u8]| {
             fs::create_dir_all(cwd.join(name).parent().unwrap()).unwrap();
             fs::write(cwd.join(name), content).unwrap();
         };
-        write("old", b"\x7fELF code");
-        write("new", b"\x7fELF code");
+        for name in ["old", "new", "crunch", "crunch-new", "ls", "sort", "x/bin/python", "y/bin/python"] {
+            write(name, b"\x7fELF code");
+        }
         write("other", b"\x7fELF CODE");
         write("old.sh", b"#!/bin/sh\n");
         write("new.sh", b"#!/bin/sh\n");
-        write("x/origin", b"\x7fELF $ORIGIN/lib");
-        write("y/origin", b"\x7fELF $ORIGIN/lib");
-        fs::hard_link(cwd.join("old"), cwd.join("link")).unwrap();
+        for (original, link) in [("sort", "linked/sort"), ("sort", "linked/uniq"), ("crunch", "crunch.v2")] {
+            fs::create_dir_all(cwd.join(link).parent().unwrap()).unwrap();
+            fs::hard_link(cwd.join(original), cwd.join(link)).unwrap();
+        }
+        for (target, link) in
+            [("x", "z"), ("../sort", "linked/awk"), ("x/bin/python", "a"), ("y/bin/python", "b")]
+        {
+            std::os::unix::fs::symlink(target, cwd.join(link)).unwrap();
+        }
+        // As the interpreters of two virtual environments.
+        for bin in ["venv1/bin", "venv2/bin"] {
+            fs::create_dir_all(cwd.join(bin)).unwrap();
+            std::os::unix::fs::symlink(cwd.join("x/bin/python"), cwd.join(bin).join("python")).unwrap();
+        }
         let check = |a: &[&str], b: &[&str], expected: Identity| {
             assert_eq!(identity(&arm(cwd, a), &arm(cwd, b)).unwrap(), expected, "{a:?} {b:?}");
         };
         check(&["./old", "1"], &["./new", "1"], Identity::SameProgram);
+        check(&["./crunch"], &["./crunch-new"], Identity::SameProgram);
+        check(&["./crunch"], &["./crunch.v2"], Identity::SameProgram);
+        check(&["x/bin/python"], &["z/bin/python"], Identity::SameProgram);
+        check(&["x/bin/python"], &["y/bin/python"], Identity::SameBytes);
+        check(&["venv1/bin/python"], &["venv2/bin/python"], Identity::SameBytes);
+        check(&["./a"], &["./b"], Identity::SameBytes);
+        check(&["./ls"], &["./sort"], Identity::SameBytes);
+        check(&["./old"], &["./sort"], Identity::SameBytes);
+        check(&["./sort"], &["linked/sort"], Identity::SameBytes);
+        check(&["linked/sort"], &["linked/uniq"], Identity::SameBytes);
+        check(&["./sort"], &["linked/awk"], Identity::SameBytes);
         check(&["./old", "1"], &["./old", "1"], Identity::SameCommand);
         check(&["./old", "1"], &["./new", "2"], Identity::Different);
         check(&["./old"], &["./other"], Identity::Different);
-        check(&["./old"], &["./link"], Identity::Different);
         check(&["./old.sh"], &["./new.sh"], Identity::Different);
-        check(&["x/origin"], &["y/origin"], Identity::Different);
         check(&["./old"], &["./missing"], Identity::Different);
         check(&["true"], &["false"], Identity::Different);
         let mut elsewhere = arm(cwd, &["./new", "1"]);
@@ -160,10 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_found_across_pieces() {
-        let mut long = vec![b'x'; (64 << 10) - 3];
-        long.extend_from_slice(b"$ORIGIN");
-        assert!(contains(&mut long.as_slice(), ORIGIN).unwrap());
-        assert!(!contains(&mut &long[..long.len() - 1], ORIGIN).unwrap());
+    fn versions_of_a_name_are_told_from_other_names() {
+        let check = |a: &str, b: &str, expected: bool| {
+            assert_eq!(stem(Path::new(a)) == stem(Path::new(b)), expected, "{a} {b}");
+        };
+        check("crunch", "crunch.orig", true);
+        check("OLD_crunch", "crunch-2", true);
+        check("crunch.v1", "crunch.v2", true);
+        check("crunch-old", "munch-old", false);
+        check("sha1sum", "sha256sum", false);
+        check("mkfs.ext2", "mkfs.ext3", false);
+        check("iptables-save", "iptables-restore", false);
+        check("v", "old", false);
     }
 }

@@ -3,6 +3,7 @@
 //! **Invariant**: every run is a fresh process with a fresh temporary folder and a known environment; nothing of a run
 //! but its outputs outlives it.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
@@ -39,7 +40,7 @@ pub struct MeasurerOptions {
     pub scratch: PathBuf,
     /// Where captured outputs are kept by content.
     pub outputs: PathBuf,
-    /// The environment of every measured program, see [`super::neutral_environment`].
+    /// The environment of every measured program: the user's, or its neutral part ([`super::neutral_environment`]).
     pub environment: Vec<(String, String)>,
 }
 
@@ -61,6 +62,24 @@ pub struct TaskOutcome {
     /// The last lines of standard output and error together.
     pub tail: String,
     pub duration: Duration,
+}
+
+/// A command around the runs of an arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Around {
+    /// Before the first run.
+    SetUp,
+    /// After the last run, also after an interruption.
+    CleanUp,
+}
+
+impl fmt::Display for Around {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Self::SetUp => "set-up",
+            Self::CleanUp => "clean-up",
+        })
+    }
 }
 
 impl TaskOutcome {
@@ -195,12 +214,13 @@ impl Measurer {
         task_outcome(self.launch(&task_request(command, cwd, env, timeout, log), &mut |_| {})?, log)
     }
 
-    /// Runs a command around the runs, untimed, also after an interruption; its output is only for messages.
+    /// Runs a command around the runs, untimed; its output is only for messages.
     ///
     /// # Errors
-    /// As [`Self::task`].
+    /// As [`Self::task`]. An interruption ends and prevents set-ups, but no clean-up.
     pub fn around(
         &self,
+        what: Around,
         command: &CommandLine,
         cwd: &Path,
         env: &[(String, String)],
@@ -208,9 +228,13 @@ impl Measurer {
     ) -> Result<TaskOutcome, MeasureError> {
         let place = Place::new(&self.options.scratch)?;
         let request = task_request(command, cwd, env, timeout, &place.stdout);
-        let reply =
-            launch_regardless(&self.options.runner_exe, &request).map_err(MeasureError::from_launch)?;
-        task_outcome(reply_record(reply, cwd)?, &place.stdout)
+        let record = match what {
+            Around::SetUp => self.launch(&request, &mut |_| {}),
+            Around::CleanUp => launch_regardless(&self.options.runner_exe, &request)
+                .map_err(MeasureError::from_launch)
+                .and_then(|reply| reply_record(reply, cwd)),
+        };
+        task_outcome(record?, &place.stdout)
     }
 
     fn launch(&self, request: &RunRequest, on_start: &mut dyn FnMut(u32)) -> Result<RunRecord, MeasureError> {

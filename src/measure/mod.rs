@@ -25,7 +25,7 @@ pub use disturbance::{Disturbance, Redo};
 pub use environment::neutral_environment;
 pub use error::MeasureError;
 pub use identity::{Identity, identity};
-pub use measurer::{Measurer, MeasurerOptions, OUTPUT_BYTES_MAX, TaskOutcome};
+pub use measurer::{Around, Measurer, MeasurerOptions, OUTPUT_BYTES_MAX, TaskOutcome};
 pub use outputs::Outputs;
 pub use ratio::log_ratio;
 

@@ -73,6 +73,21 @@ pub fn close_on_exec_above_stderr() -> io::Result<()> {
 #[derive(Debug, Clone, Copy)]
 pub struct NoneCaught(());
 
+/// Signals by which perfup is asked to stop.
+pub const STOP_SIGNALS: [c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
+
+/// Whether this process ignores a signal, as whoever started it may want: `nohup` does it, and shells for what runs in
+/// the background.
+pub fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: `action` is writable, all zeroes are a valid value of it, and without a new action nothing changes.
+    let action = unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
 /// Gives every signal its default action; a process that does so must catch none later.
 pub fn reset_signal_actions() -> NoneCaught {
     for signal in 1..=libc::SIGRTMAX() {
@@ -94,12 +109,17 @@ pub(super) fn signal_set(signals: &[c_int]) -> libc::sigset_t {
     }
 }
 
-/// Blocks `signals` in this thread and returns a descriptor that becomes readable when one arrives.
+/// Blocks `signals` in this thread and returns a descriptor that becomes readable when one arrives; not for those of the
+/// [`STOP_SIGNALS`] that are ignored by now.
 pub fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
-    let set = signal_set(signals);
-    // SAFETY: `set` is initialised and outlives both calls; no old mask is asked for.
-    check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) })?;
-    // SAFETY: as above; -1 asks for a new descriptor.
+    let blocked = signal_set(signals);
+    // SAFETY: `blocked` is initialised and outlives the call; no old mask is asked for.
+    check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const blocked, ptr::null_mut()) })?;
+    // The kernel keeps a signal that is blocked even where it is ignored, and the descriptor would show it.
+    let is_heeded = |signal: &c_int| !STOP_SIGNALS.contains(signal) || !is_ignored(*signal);
+    let heeded: Vec<c_int> = signals.iter().copied().filter(is_heeded).collect();
+    let set = signal_set(&heeded);
+    // SAFETY: `set` is initialised and outlives the call; -1 asks for a new descriptor.
     let fd = check(unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) })?;
     // SAFETY: `signalfd` has just created `fd` and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

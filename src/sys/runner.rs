@@ -154,6 +154,7 @@ impl Runner {
             steal_ns: difference(&before, &after, |counts| {
                 Some(nanoseconds(counts.machine.as_ref()?.all.steal))
             }),
+            steal_cpus: after.machine.as_ref().and_then(|machine| u32::try_from(machine.cpus.len()).ok()),
             forks: difference(&before, &after, |counts| Some(counts.machine.as_ref()?.forks)),
             counts: counters.perf.read().collect(),
             energy_uj: counters.energy_uj(&before, &after),
@@ -227,8 +228,9 @@ fn seclude() -> io::Result<(File, NoneCaught)> {
     // A program must not write itself a better reply through `/proc/PID/fd`.
     os::forbid_inspection()?;
     os::close_on_exec_above_stderr()?;
-    let none_caught = os::reset_signal_actions();
+    // First, because it leaves out what whoever started perfup has it ignore; the program does not inherit that.
     let signals = os::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
+    let none_caught = os::reset_signal_actions();
     Ok((File::from(signals), none_caught))
 }
 

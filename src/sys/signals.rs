@@ -21,7 +21,8 @@ static SIGNALS_SEEN: AtomicU32 = AtomicU32::new(0);
 /// The event descriptor that is readable from the first signal on; -1 before [`install`].
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
-/// Catches SIGINT, SIGTERM and SIGHUP (a closed terminal) from now on. Calling it again changes nothing.
+/// Catches SIGINT, SIGTERM and SIGHUP (a closed terminal) from now on, but for those that whoever started perfup has it
+/// ignore, as `nohup` does. Calling it again changes nothing.
 ///
 /// # Errors
 /// When the system has no descriptor left, or refuses a handler.
@@ -29,7 +30,7 @@ pub fn install() -> io::Result<()> {
     if WAKE.load(Ordering::SeqCst) < 0 {
         WAKE.store(os::event_descriptor()?.into_raw_fd(), Ordering::SeqCst);
     }
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    for signal in os::STOP_SIGNALS.into_iter().filter(|&signal| !os::is_ignored(signal)) {
         // SAFETY: all zeroes are a valid `sigaction`: no flags, an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         action.sa_sigaction = on_signal as extern "C" fn(c_int) as libc::sighandler_t;
@@ -71,6 +72,19 @@ pub fn sleep(time: Duration) -> bool {
         }
     }
     interrupted()
+}
+
+/// Sleeps until `fd` is readable or a signal comes; says whether it is readable.
+///
+/// # Errors
+/// The system's.
+pub fn wait(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    while !interrupted() {
+        if let [true, _] = os::wait_ready([Some(fd), wake_descriptor()], None)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 extern "C" fn on_signal(signal: c_int) {

@@ -107,6 +107,9 @@ pub struct RunRecord {
     pub runqueue_wait_ns: Option<u64>,
     /// Time the hypervisor took from this machine during the run, summed over its CPUs.
     pub steal_ns: Option<u64>,
+    /// How many CPUs that is the sum of.
+    #[serde(default)]
+    pub steal_cpus: Option<u32>,
     /// Processes and threads created on the whole machine during the run.
     pub forks: Option<u64>,
     /// User-mode counts of the whole tree, by [`CounterRequest::name`]; absent where they did not run.
@@ -174,6 +177,7 @@ impl RunRecord {
             write_bytes: None,
             runqueue_wait_ns: None,
             steal_ns: None,
+            steal_cpus: None,
             forks: None,
             counts: Default::default(),
             energy_uj: None,

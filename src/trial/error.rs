@@ -2,7 +2,7 @@
 
 use crate::config::Metric;
 use crate::machine::{FactsError, LockError};
-use crate::measure::MeasureError;
+use crate::measure::{Around, MeasureError};
 use crate::sys::wire::{Refused, RunEnd};
 
 /// A trial that could not be run to a report.
@@ -19,7 +19,7 @@ pub enum TrialError {
         tail: String,
     },
     #[error("the {what} command of {name} failed ({end}): {command}")]
-    Task { what: &'static str, name: String, command: String, end: RunEnd, tail: String },
+    Task { what: Around, name: String, command: String, end: RunEnd, tail: String },
     /// A metric that should decide, or is guarded, was not there.
     #[error("{name} gave no value for {metric}")]
     NoValue { name: String, metric: Metric },
@@ -29,10 +29,28 @@ pub enum TrialError {
     #[error(transparent)]
     Facts(#[from] FactsError),
     #[error(transparent)]
-    Measure(#[from] MeasureError),
+    Measure(MeasureError),
     #[error("take the right to measure")]
-    Lock(#[from] LockError),
-    /// Interrupted before the first whole round.
+    Lock(#[source] LockError),
+    /// By Ctrl-C or a termination request; [`run`](super::run) gives it only before the first whole round.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<MeasureError> for TrialError {
+    fn from(error: MeasureError) -> Self {
+        match error {
+            MeasureError::Interrupted => Self::Interrupted,
+            error => Self::Measure(error),
+        }
+    }
+}
+
+impl From<LockError> for TrialError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Interrupted => Self::Interrupted,
+            error @ LockError::Io { .. } => Self::Lock(error),
+        }
+    }
 }

@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use crate::config::{CommandLine, Guard, Metric, Objective};
 use crate::measure::Arm;
-use crate::stats::decision::{Noise, Question, TestPlan};
+use crate::stats::decision::{Noise, Question, Status, TestPlan};
+use crate::stats::sequential::Test;
 use crate::sys::wire::RunEnd;
+
+/// More pairs than any α that a number can hold asks for.
+const PAIRS_LOOKED_AT: usize = 2_000;
 
 /// One command of a trial.
 #[derive(Debug, Clone)]
@@ -140,6 +144,19 @@ impl Plan {
     pub(super) fn required(&self) -> impl Iterator<Item = &Metric> {
         let guarded = self.guards.iter().map(|guard| &guard.objective.metric);
         std::iter::once(&self.primary.metric).chain(guarded)
+    }
+
+    /// Fewest pairs that can answer any comparison, where that is more than the rounds allow.
+    #[must_use]
+    pub fn pairs_missing(&self) -> Option<usize> {
+        let is_answerable = |pairs: usize| {
+            let plan = TestPlan { pairs_min: 0, pairs_max: pairs, ..self.test() };
+            // Before the first pair only hopelessness is an answer.
+            matches!(Test::new(plan).status(), Status::Continue)
+        };
+        let max = self.rounds.max() as usize;
+        (self.compares() && !is_answerable(max))
+            .then(|| (max + 1..PAIRS_LOOKED_AT).find(|&pairs| is_answerable(pairs)))?
     }
 
     pub(super) fn compares(&self) -> bool {

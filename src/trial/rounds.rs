@@ -58,6 +58,14 @@ impl Round {
         self.runs.iter().find(|run| run.contender == contender)
     }
 
+    /// Whether a run took so long that another contender's would have been cut short, or was: what then disturbed it is
+    /// not known to its end, so the round must be kept whatever is known.
+    pub fn reaches_cut_off(&self) -> bool {
+        let cut_off_s = self.runs.iter().filter_map(|run| run.cut_off_s).fold(f64::INFINITY, f64::min);
+        let mut samples = self.runs.iter().map(|run| &run.sample).chain(&self.control);
+        samples.any(|sample| sample.run.wall_ns as f64 * 1e-9 >= cut_off_s)
+    }
+
     /// What else went on during the round, whoever was running.
     pub fn disturbance(&self) -> Disturbance {
         Disturbance::of(
@@ -110,4 +118,40 @@ pub(super) fn one_run(
     let slot = u32::try_from(slot).unwrap_or(u32::MAX);
     let cut_off_s = cut_off.map(|cut_off| cut_off.as_secs_f64());
     Ok(Run { contender, slot, sample, cut_off_s, cut_short })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::sys::wire::RunRecord;
+
+    #[test]
+    fn a_round_is_kept_whichever_run_takes_too_long() {
+        let sample = |wall_s: u64| Sample {
+            run: RunRecord::of(wall_s * 1_000_000_000),
+            files: Vec::new(),
+            custom: BTreeMap::new(),
+        };
+        let round = |walls_s: [u64; 2], control_s: u64| Round {
+            runs: (0..2)
+                .map(|contender| Run {
+                    contender,
+                    slot: 0,
+                    sample: sample(walls_s[contender]),
+                    cut_off_s: (contender > 0).then_some(10.0),
+                    cut_short: contender > 0 && walls_s[contender] >= 10,
+                })
+                .collect(),
+            control: Some(sample(control_s)),
+        };
+        let check = |walls_s: [u64; 2], control_s: u64, expected: bool| {
+            assert_eq!(round(walls_s, control_s).reaches_cut_off(), expected, "{walls_s:?} {control_s}");
+        };
+        check([9, 9], 9, false);
+        check([1, 10], 1, true);
+        check([10, 1], 1, true);
+        check([1, 1], 10, true);
+    }
 }

@@ -11,7 +11,7 @@ use super::tally::{Compared, Tally};
 use super::{advice, conclude, rounds};
 use crate::config::Metric;
 use crate::machine::{Facts, MeasureLock, Moment, Strain};
-use crate::measure::{Identity, MeasureError, Measurer, Redo, identity, log_ratio};
+use crate::measure::{Around, Identity, Measurer, Redo, identity, log_ratio};
 use crate::stats::decision::{Decision, Word};
 use crate::stats::effect::Estimate;
 use crate::stats::racing::Race;
@@ -29,6 +29,40 @@ pub struct Hands<'a> {
     /// The user's whole environment, for set-up and clean-up commands.
     pub environment: &'a [(String, String)],
     pub progress: &'a mut dyn FnMut(&Progress),
+    /// Time spent so far on waiting for the lock.
+    pub waited: Duration,
+}
+
+impl Hands<'_> {
+    /// Waits until nothing else measures; nothing else does as long as the lock is held.
+    pub(super) fn alone(&mut self) -> Result<Option<MeasureLock>, TrialError> {
+        let start = Instant::now();
+        let lock = self.measure_lock.map(|path| {
+            MeasureLock::acquire(path, &mut |holder| {
+                let who = holder.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+                (self.progress)(&Progress::Working(format!("waiting for another measurement{who}")));
+            })
+        });
+        self.waited += start.elapsed();
+        Ok(lock.transpose()?)
+    }
+}
+
+/// The time since its start, without waits for other measurements.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stopwatch {
+    start: Instant,
+    waited_before: Duration,
+}
+
+impl Stopwatch {
+    pub fn start(hands: &Hands<'_>) -> Self {
+        Self { start: Instant::now(), waited_before: hands.waited }
+    }
+
+    pub fn elapsed(&self, hands: &Hands<'_>) -> Duration {
+        self.start.elapsed().saturating_sub(hands.waited.saturating_sub(self.waited_before))
+    }
 }
 
 /// Where a trial stands, told between rounds.
@@ -62,13 +96,13 @@ pub fn run(plan: &Plan, hands: &mut Hands<'_>) -> Result<Report, TrialError> {
         .iter()
         .try_for_each(|contender| {
             begun.push(contender);
-            trial.task("set-up", contender, contender.setup.as_ref(), hands)
+            trial.task(Around::SetUp, contender, hands)
         })
         .and_then(|()| trial.measure(hands));
     // Also after a failure, and for each of them; the first thing that went wrong is what is told.
     let cleaned = begun
         .into_iter()
-        .map(|contender| trial.task("clean-up", contender, contender.cleanup.as_ref(), hands))
+        .map(|contender| trial.task(Around::CleanUp, contender, hands))
         .fold(Ok(()), Result::and);
     measured?;
     cleaned?;
@@ -128,19 +162,17 @@ impl<'a> Trial<'a> {
         }
     }
 
-    fn task(
-        &self,
-        what: &'static str,
-        contender: &Contender,
-        command: Option<&crate::config::CommandLine>,
-        hands: &mut Hands<'_>,
-    ) -> Result<(), TrialError> {
+    fn task(&self, what: Around, contender: &Contender, hands: &mut Hands<'_>) -> Result<(), TrialError> {
+        let command = match what {
+            Around::SetUp => &contender.setup,
+            Around::CleanUp => &contender.cleanup,
+        };
         let Some(command) = command else {
             return Ok(());
         };
         (hands.progress)(&Progress::Working(format!("{what}: {command}")));
         let arm = &contender.arm;
-        let outcome = hands.measurer.around(command, &arm.cwd, hands.environment, arm.timeout)?;
+        let outcome = hands.measurer.around(what, command, &arm.cwd, hands.environment, arm.timeout)?;
         if outcome.is_success() {
             return Ok(());
         }
@@ -156,9 +188,9 @@ impl<'a> Trial<'a> {
     fn measure(&mut self, hands: &mut Hands<'_>) -> Result<(), TrialError> {
         self.spot_identical_programs()?;
         if !self.plan.compares() || self.has_open_question() {
-            let (start, before) = (Instant::now(), Moment::now());
-            let ended = self.warm_up(start, hands).and_then(|()| self.rounds(start, hands));
-            self.elapsed = start.elapsed();
+            let (watch, before) = (Stopwatch::start(hands), Moment::now());
+            let ended = self.warm_up(watch, hands).and_then(|()| self.rounds(watch, hands));
+            self.elapsed = watch.elapsed(hands);
             self.strain = before.until_now();
             self.survive_interruption(ended)?;
         }
@@ -177,10 +209,21 @@ impl<'a> Trial<'a> {
             let same_around = reference.setup == contender.setup
                 && reference.cleanup == contender.cleanup
                 && reference.arm.prepare == contender.arm.prepare;
-            if same_around && let Identity::SameProgram = identity(&reference.arm, &contender.arm)? {
-                let same = Decision { word: Word::Equivalent, ..self.race.test(index).end() };
-                compared.closed = Some((same, StoppedBecause::IdenticalPrograms));
-                self.race.withdraw(index);
+            if !same_around {
+                continue;
+            }
+            match identity(&reference.arm, &contender.arm)? {
+                Identity::SameProgram => {
+                    let same = Decision { word: Word::Equivalent, ..self.race.test(index).end() };
+                    compared.closed = Some((same, StoppedBecause::IdenticalPrograms));
+                    self.race.withdraw(index);
+                }
+                Identity::SameBytes => self.warnings.push(format!(
+                    "{} and {} run byte for byte the same program, from another folder or by another name: was it \
+                     built?",
+                    reference.name, contender.name
+                )),
+                Identity::SameCommand | Identity::Different => {}
             }
         }
         Ok(())
@@ -206,12 +249,12 @@ impl<'a> Trial<'a> {
     }
 
     /// Uncounted runs, which also show what does not work before any time is spent on measuring.
-    fn warm_up(&mut self, start: Instant, hands: &mut Hands<'_>) -> Result<(), TrialError> {
+    fn warm_up(&mut self, watch: Stopwatch, hands: &mut Hands<'_>) -> Result<(), TrialError> {
         let mut all_cheap = self.plan.warmup > 0;
         for index in self.in_question() {
             let name = &self.plan.contenders[index].name;
             // Contenders that are only described may be one program on ever larger inputs.
-            let over = !self.plan.compares() && index > 0 && start.elapsed() > self.plan.budget / 2;
+            let over = !self.plan.compares() && index > 0 && watch.elapsed(hands) > self.plan.budget / 2;
             if over {
                 self.left_out[index] = true;
                 self.warnings
@@ -219,6 +262,7 @@ impl<'a> Trial<'a> {
                 continue;
             }
             for turn in 0..self.plan.warmup {
+                let _alone = hands.alone()?;
                 (hands.progress)(&Progress::Working(format!("warming up: {name}")));
                 let round = u32::MAX - turn;
                 let run = rounds::one_run(self, index, round, 0, "warm-up", hands)?;
@@ -229,25 +273,27 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    fn rounds(&mut self, start: Instant, hands: &mut Hands<'_>) -> Result<(), TrialError> {
+    fn rounds(&mut self, watch: Stopwatch, hands: &mut Hands<'_>) -> Result<(), TrialError> {
         let max = self.plan.rounds.max();
         let mut drawn = 0;
         while self.rounds_done < max && !self.is_answered() {
-            if self.rounds_done > 0 && start.elapsed() >= self.plan.budget {
+            if self.rounds_done > 0 && watch.elapsed(hands) >= self.plan.budget {
                 break;
             }
-            let round = {
-                let _alone =
-                    hands.measure_lock.map(|path| MeasureLock::acquire(path, &mut |_| {})).transpose()?;
-                Round::run(self, drawn, hands)?
-            };
+            // Held until the round has been judged, which would disturb whoever comes next.
+            let _alone = hands.alone()?;
+            let round = Round::run(self, drawn, hands)?;
             drawn += 1;
-            if self.redo.wants(&round.disturbance(), self.rounds_done) {
+            let disturbance = round.disturbance();
+            if round.reaches_cut_off() {
+                self.redo.recall(&disturbance, false);
+            } else if self.redo.wants(&disturbance, self.rounds_done) {
                 continue;
             }
             self.take(&round);
-            self.judge(self.rounds_left(start));
-            (hands.progress)(&self.progress(start));
+            self.judge(self.rounds_left(watch.elapsed(hands)));
+            let progress = self.progress(watch.elapsed(hands));
+            (hands.progress)(&progress);
         }
         Ok(())
     }
@@ -289,8 +335,8 @@ impl<'a> Trial<'a> {
     }
 
     /// Rounds that are still to come, as far as those before let tell.
-    fn rounds_left(&self, start: Instant) -> usize {
-        let elapsed_s = start.elapsed().as_secs_f64();
+    fn rounds_left(&self, elapsed: Duration) -> usize {
+        let elapsed_s = elapsed.as_secs_f64();
         let left_s = (self.plan.budget.as_secs_f64() - elapsed_s).max(0.0);
         let fit = left_s * f64::from(self.rounds_done) / elapsed_s;
         let allowed = self.plan.rounds.max().saturating_sub(self.rounds_done);
@@ -309,12 +355,12 @@ impl<'a> Trial<'a> {
             })
     }
 
-    fn progress(&self, start: Instant) -> Progress {
+    fn progress(&self, elapsed: Duration) -> Progress {
         let open = self.compared().find(|(compared, _)| compared.closed.is_none());
         Progress::Round {
             done: self.rounds_done,
             max: self.plan.rounds.max(),
-            elapsed: start.elapsed(),
+            elapsed,
             budget: self.plan.budget,
             median: self.tallies[0].median(&self.plan.primary.metric),
             open: open.map(|(compared, test)| {
@@ -326,13 +372,10 @@ impl<'a> Trial<'a> {
     /// What was measured before Ctrl-C is not lost.
     fn survive_interruption(&mut self, ended: Result<(), TrialError>) -> Result<(), TrialError> {
         match ended {
-            Err(TrialError::Measure(MeasureError::Interrupted) | TrialError::Interrupted)
-                if self.rounds_done > 0 =>
-            {
+            Err(TrialError::Interrupted) if self.rounds_done > 0 => {
                 self.interrupted = true;
                 Ok(())
             }
-            Err(TrialError::Measure(MeasureError::Interrupted)) => Err(TrialError::Interrupted),
             other => other,
         }
     }

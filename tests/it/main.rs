@@ -13,6 +13,7 @@ mod disturbed;
 mod errors;
 mod examples;
 mod house;
+mod interrupted;
 mod measure;
 mod metrics;
 mod recorded_noise;

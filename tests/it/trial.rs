@@ -101,10 +101,25 @@ fn too_few_pairs_are_inconclusive_and_say_what_is_missing() {
 }
 
 #[test]
+fn bounds_that_allow_no_answer_are_refused_before_the_start() {
+    let bench = Bench::bare(&[]);
+    let pairs =
+        |max: &'static str| ["measure", "--max-runs", max, "--vs", "sh -c 'echo >> log'", "--", "true"];
+    bench.perfup(&pairs("8")).fails(2, &["8 pairs", "α = 0.01", "at least", "raise --max-runs", "--runs 8"]);
+    assert!(!bench.root().join("log").exists());
+    let few = measured(&bench, &["--max-runs", "5", "--", "true"], 0);
+    assert!(few["arms"][0]["runs"].as_u64().is_some_and(|runs| (1..=5).contains(&runs)), "{few}");
+    bench
+        .perfup(&["measure", "--min-runs", "9", "--max-runs", "5", "--", "true"])
+        .fails(2, &["--min-runs 9"]);
+}
+
+#[test]
 fn the_same_program_by_another_name_is_nothing_to_compare() {
     let bench = Bench::bare(&[]);
     let program = std::fs::read("/bin/sleep").unwrap();
-    for name in ["old", "new"] {
+    std::fs::create_dir(bench.root().join("other")).unwrap();
+    for name in ["old", "new", "other/old"] {
         let path = bench.root().join(name);
         std::fs::write(&path, &program).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -115,6 +130,10 @@ fn the_same_program_by_another_name_is_nothing_to_compare() {
     assert_eq!((&comparison["verdict"], &comparison["pairs"]), (&"EQUIVALENT".into(), &0.into()));
     let other = measured(&bench, &["--runs", "12", "--vs", "./new 0.05", "--", "./old", "0.001"], 0);
     assert_eq!(other["comparisons"][0]["verdict"], "SLOWER");
+    // What lies beside a program may make it another one.
+    let elsewhere = measured(&bench, &["--runs", "2", "--vs", "other/old 0", "--", "./old", "0"], 3);
+    assert_eq!(elsewhere["comparisons"][0]["pairs"], 2);
+    assert!(elsewhere["warnings"].to_string().contains("byte for byte"), "{}", elsewhere["warnings"]);
 }
 
 #[test]
@@ -177,6 +196,16 @@ fn commands_around_the_runs_run_when_they_should() {
     // A failure does not keep the clean-up from running.
     bench.perfup(&["measure", "--cleanup", "echo swept >> swept", "--", "false"]).expect(5);
     assert_eq!(std::fs::read_to_string(bench.root().join("swept")).unwrap(), "swept\n");
+}
+
+#[test]
+fn the_users_environment_reaches_the_commands() {
+    let bench = Bench::bare(&[]);
+    let script = "test \"$RAYON_NUM_THREADS\" = 3";
+    let prepare = format!("sh -c '{script}'");
+    let args = ["measure", "--runs", "2", "--prepare", &prepare, "--", "sh", "-c", script];
+    let ran: Ran = bench.command(PERFUP).args(args).env("RAYON_NUM_THREADS", "3").output().unwrap().into();
+    ran.expect(0);
 }
 
 #[test]
@@ -263,6 +292,21 @@ fn exports_are_complete() {
     assert!(lines[0].contains(",context_switches,") && lines[0].contains(",page_faults"), "{csv}");
     let markdown = read("out.md");
     assert!(markdown.contains("| `short, \"quoted\"` | 12 |") && markdown.contains("SLOWER"), "{markdown}");
+}
+
+#[test]
+fn an_export_that_fails_costs_no_measurement() {
+    let bench = Bench::bare(&[("kept.json", "before")]);
+    let full = ["measure", "--json", "--runs", "2", "--export-json", "/dev/full", "--export-csv", "x.csv"];
+    let ran = bench.perfup(&[&full[..], &["--", "true"]].concat()).expect(2);
+    assert_eq!(ran.json(MEASURE)["arms"][0]["runs"], 2);
+    assert!(ran.stderr.contains("/dev/full") && ran.stderr.contains("space"), "{}", ran.stderr);
+    assert!(bench.read("x.csv").starts_with("command,"), "the others are written");
+    // Nothing to write leaves nothing behind.
+    let files = ["--export-json", "kept.json", "--export-csv", "new.csv"];
+    bench.perfup(&[&["measure"], &files[..], &["--", "false"]].concat()).expect(5);
+    assert_eq!(bench.read("kept.json"), "before");
+    assert!(!bench.root().join("new.csv").exists());
 }
 
 #[test]

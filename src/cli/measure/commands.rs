@@ -45,7 +45,7 @@ pub(super) fn plan(args: &MeasureArgs, setup: &Setup) -> Result<Plan, Failure> {
     let rounds = match args.runs {
         Some(runs) => Rounds::Fixed(runs),
         None => {
-            let min = args.min_runs.unwrap_or(runs.0);
+            let min = args.min_runs.unwrap_or(runs.0.min(args.max_runs.unwrap_or(runs.0)));
             let max = args.max_runs.unwrap_or(runs.1.max(min));
             if max < min {
                 return Err(Failure::usage(
@@ -62,7 +62,7 @@ pub(super) fn plan(args: &MeasureArgs, setup: &Setup) -> Result<Plan, Failure> {
             "give a second command, for example --vs CMD2",
         ));
     }
-    Ok(Plan {
+    let plan = Plan {
         purpose: if compares {
             Purpose::Compare { alpha: args.alpha, min_effect: args.min_effect }
         } else {
@@ -82,7 +82,16 @@ pub(super) fn plan(args: &MeasureArgs, setup: &Setup) -> Result<Plan, Failure> {
         scale: args.scale.as_deref().and_then(|scale| scale.split_once('=')).map(|(name, _)| name.to_owned()),
         even_if_identical: args.even_if_identical,
         contenders,
-    })
+    };
+    if let Rounds::Needed { max, .. } = rounds
+        && let Some(least) = plan.pairs_missing()
+    {
+        return Err(Failure::usage(
+            format!("no {max} pairs can give an answer at α = {}: it takes at least {least}", args.alpha),
+            format!("raise --max-runs; --runs {max} records so many whatever they show"),
+        ));
+    }
+    Ok(plan)
 }
 
 /// A command before its parameters are put in.

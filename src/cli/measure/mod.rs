@@ -9,12 +9,13 @@ mod text;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::failure::{Failure, INCONCLUSIVE, INTERRUPTED, INVALID, REGRESSION};
 use super::terminal::Terminal;
 use super::{Global, setup};
 use crate::experiment::{Events, Setup, measure_lock};
-use crate::measure::{Measurer, MeasurerOptions, neutral_environment};
+use crate::measure::{Measurer, MeasurerOptions};
 use crate::report;
 use crate::stats::decision::Word;
 use crate::stats::guard::GuardWord;
@@ -40,7 +41,6 @@ pub(super) fn measure(args: &MeasureArgs, global: &Global, terminal: &Terminal) 
     report.calibration = report
         .alpha
         .and_then(|alpha| calibrations.latest(&report.machine.fingerprint, &report.primary, alpha));
-    exports.write(&report)?;
     let shown = if args.samples { report.clone() } else { report.clone().without_samples() };
     if global.json {
         terminal.result(&format!("{}\n", report::json("measure", &shown)?));
@@ -50,6 +50,8 @@ pub(super) fn measure(args: &MeasureArgs, global: &Global, terminal: &Terminal) 
     for warning in &report.warnings {
         terminal.warn(warning, None);
     }
+    // Last, because a full disk must not cost what has been measured.
+    exports.write(&report)?;
     Ok(ExitCode::from(code(&report)))
 }
 
@@ -70,7 +72,8 @@ impl Bench {
             runner_exe: setup.runner.clone(),
             scratch: scratch.path().to_owned(),
             outputs: scratch.path().join("outputs"),
-            environment: neutral_environment(setup.environment.iter().cloned()),
+            // What the user has set is part of what is asked; no stranger's program runs here, as in a session.
+            environment: setup.environment.clone(),
         })?;
         let lock = measure_lock(&setup.cache);
         if let Some(folder) = lock.parent() {
@@ -86,6 +89,7 @@ impl Bench {
             measure_lock: Some(&self.lock),
             environment: &self.setup.environment,
             progress,
+            waited: Duration::ZERO,
         }
     }
 }

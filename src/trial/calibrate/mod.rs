@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::run::Stopwatch;
 use super::{Contender, Failures, Hands, Plan, Purpose, Rounds, TrialError, run};
 use crate::config::{CommandLine, Metric, Objective};
 use crate::measure::Arm;
@@ -24,6 +25,7 @@ use crate::stats::proportion;
 use crate::stats::rng;
 use crate::stats::summary::median;
 use crate::sys::signals;
+use crate::sys::wire::RunEnd;
 
 pub use noise::Noise;
 pub use store::Calibrations;
@@ -37,6 +39,12 @@ const SIZE_TOLERANCE: f64 = 0.25;
 /// Runs that size the workload.
 const SIZING_RUNS: u64 = 7;
 
+/// A workload of fewer units is mostly the start of its process.
+const UNITS_MIN: u64 = 100;
+
+/// No CPU computes a unit faster: 12 000 operations, one after the other, at 6 GHz take 2 µs.
+const UNIT_S_MIN: f64 = 1e-6;
+
 /// What is to be calibrated.
 #[derive(Debug, Clone)]
 pub struct CalibrationPlan {
@@ -49,7 +57,7 @@ pub struct CalibrationPlan {
     pub alpha: f64,
     pub min_effect: f64,
     pub pairs_max: u32,
-    /// Wall time of one run of the workload.
+    /// What one run of the workload should take of the metric.
     pub run_time: Duration,
     /// No further trial is begun after this time.
     pub budget: Duration,
@@ -69,7 +77,7 @@ pub struct Calibration {
     pub alpha: f64,
     pub min_effect: f64,
     pub pairs_max: u32,
-    /// Median wall time of the workload, seconds.
+    /// Median of the metric over runs of the workload before the noise, seconds.
     pub run_s: f64,
     /// The machine's load average over the last minute, at the start.
     pub load_1min: Option<f64>,
@@ -154,6 +162,8 @@ pub enum CalibrationError {
     Noise(#[source] io::Error),
     #[error(transparent)]
     Trial(#[from] TrialError),
+    #[error("the calibration's own workload failed ({0})")]
+    Workload(RunEnd),
     #[error("not one trial of each kind was finished")]
     NothingFinished,
 }
@@ -192,16 +202,25 @@ pub fn calibrate(
     progress: &mut dyn FnMut(&CalibrationProgress),
 ) -> Result<Calibration, CalibrationError> {
     let facts = crate::machine::Facts::read().map_err(TrialError::from)?;
-    let _noise = noise::Generator::start(exe, plan.noise).map_err(CalibrationError::Noise)?;
-    let start = Instant::now();
+    let watch = Stopwatch::start(hands);
+    // Under the noise the workload would come out in another size each time.
     let workload = size(plan, exe, hands)?;
+    // The noise must not reach the measurements of others between two rounds: they wait until it is over.
+    let is_noisy = plan.noise != Noise::Present;
+    let _alone = if is_noisy { hands.alone()? } else { None };
+    let hands = &mut Hands {
+        measure_lock: hands.measure_lock.filter(|_| !is_noisy),
+        progress: &mut *hands.progress,
+        ..*hands
+    };
+    let _noise = noise::Generator::start(exe, plan.noise).map_err(CalibrationError::Noise)?;
     let mut rates: Vec<Rate> =
         std::iter::once(0.0).chain(plan.effects.iter().copied()).map(Rate::new).collect();
     let of = plan.sessions * u32::try_from(rates.len()).unwrap_or(u32::MAX);
     let mut done = 0;
     'sessions: for session in 0..plan.sessions {
         for (kind, rate) in rates.iter_mut().enumerate() {
-            if signals::interrupted() || start.elapsed() >= plan.budget {
+            if signals::interrupted() || watch.elapsed(hands) >= plan.budget {
                 break 'sessions;
             }
             let seed = rng::draw(plan.seed, kind as u64, session.into());
@@ -225,10 +244,13 @@ pub fn calibrate(
             }
             done += 1;
         }
-        progress(&CalibrationProgress { done, of, elapsed: start.elapsed(), rates: rates.clone() });
+        progress(&CalibrationProgress { done, of, elapsed: watch.elapsed(hands), rates: rates.clone() });
     }
     if rates.iter().any(|rate| rate.sessions == 0) {
-        return Err(CalibrationError::NothingFinished);
+        return Err(match signals::interrupted() {
+            true => TrialError::Interrupted.into(),
+            false => CalibrationError::NothingFinished,
+        });
     }
     Ok(Calibration {
         fingerprint: facts.fingerprint(),
@@ -251,44 +273,55 @@ pub fn calibrate(
 #[derive(Debug, Clone, Copy)]
 struct Workload {
     units: u64,
-    /// Median wall time of a run, seconds.
+    /// Median of the metric, seconds.
     run_s: f64,
-    /// Seconds that one unit takes.
+    /// Seconds of it that one unit takes.
     unit_s: f64,
 }
 
 impl Workload {
-    /// Units of a run that takes longer by a fraction of the whole time: the start of the process does not grow.
+    /// Units of a run that takes longer by a fraction of the whole: the start of the process does not grow.
     fn slower_by(self, effect: f64) -> u64 {
         self.units + (effect * self.run_s / self.unit_s).round() as u64
     }
 }
 
-/// Finds how many units take about the wanted time here.
-fn size(plan: &CalibrationPlan, exe: &Path, hands: &Hands<'_>) -> Result<Workload, CalibrationError> {
+/// Finds how many units take about the wanted time here, by the metric that will decide.
+fn size(plan: &CalibrationPlan, exe: &Path, hands: &mut Hands<'_>) -> Result<Workload, CalibrationError> {
+    let _alone = hands.alone()?;
     let wanted = plan.run_time.as_secs_f64();
-    let timed = |units: u64| -> Result<f64, CalibrationError> {
-        let arm = contender(exe, units).arm;
+    let taken = |units: u64| -> Result<f64, CalibrationError> {
+        let contender = contender(exe, units);
         let mut times = Vec::new();
         for turn in 0..SIZING_RUNS {
-            let sample = hands.measurer.run(&arm, turn).map_err(TrialError::from)?;
+            let sample = hands.measurer.run(&contender.arm, turn).map_err(TrialError::from)?;
+            if sample.run.end != RunEnd::Exited(0) {
+                return Err(CalibrationError::Workload(sample.run.end));
+            }
             hands.measurer.outputs().forget(&sample);
-            times.extend(sample.metric(&Metric::Wall));
+            times.extend(sample.metric(&plan.metric));
         }
-        Ok(median(&times).unwrap_or(wanted))
+        median(&times)
+            .ok_or_else(|| TrialError::NoValue { name: contender.name, metric: plan.metric.clone() }.into())
     };
     // Two sizes tell the start of the process from the work: time = start + units · each.
-    let (small, large) = (100_u64, 2_100);
-    let (fast, slow) = (timed(small)?, timed(large)?);
-    let each = ((slow - fast) / (large - small) as f64).max(1e-9);
-    let start = (fast - each * small as f64).max(0.0);
-    let mut units = (((wanted - start) / each).max(100.0)) as u64;
-    let mut taken = timed(units)?;
-    if (taken / wanted - 1.0).abs() > SIZE_TOLERANCE {
-        units = ((units as f64 * wanted / taken) as u64).max(100);
-        taken = timed(units)?;
+    let small = (UNITS_MIN, taken(UNITS_MIN)?);
+    let large = (21 * UNITS_MIN, taken(21 * UNITS_MIN)?);
+    let unit_s = slope(small, large);
+    let start = (small.1 - unit_s * UNITS_MIN as f64).max(0.0);
+    let mut units = (((wanted - start) / unit_s) as u64).max(UNITS_MIN);
+    let mut run_s = taken(units)?;
+    if (run_s / wanted - 1.0).abs() > SIZE_TOLERANCE {
+        units = ((units as f64 * wanted / run_s) as u64).max(UNITS_MIN);
+        run_s = taken(units)?;
     }
-    Ok(Workload { units, run_s: taken, unit_s: each })
+    let unit_s = if units > large.0 { slope(small, (units, run_s)) } else { unit_s };
+    Ok(Workload { units, run_s, unit_s })
+}
+
+/// Seconds per unit, from two sizes and their times; a burst during the smaller one must not make units free.
+fn slope(small: (u64, f64), large: (u64, f64)) -> f64 {
+    ((large.1 - small.1) / (large.0 - small.0) as f64).max(UNIT_S_MIN)
 }
 
 fn contender(exe: &Path, units: u64) -> Contender {
@@ -351,5 +384,11 @@ mod tests {
         assert_eq!(judged(0.0), [(0, 1), (0, 1), (1, 0), (1, 0), (1, 0)]);
         assert_eq!(judged(0.005), [(0, 1), (1, 0), (0, 0), (0, 0), (0, 0)]);
         assert_eq!(judged(0.1), [(0, 1), (1, 0), (0, 1), (0, 0), (0, 0)]);
+    }
+
+    #[test]
+    fn a_burst_while_it_is_sized_makes_no_unit_free() {
+        assert_eq!(slope((100, 1e-3), (2_100, 21e-3)), 1e-5);
+        assert_eq!(slope((100, 5e-3), (2_100, 4e-3)), UNIT_S_MIN);
     }
 }
