@@ -220,6 +220,20 @@ fn names_that_programs_choose_take_no_ones_place() {
     assert_eq!(arm["metric_runs"]["median"], 3.0);
     assert!(arm["wall_s"]["median"].as_f64().unwrap() < 7.0);
     assert_eq!((&arm["metric_wall_s"]["median"], &arm["own"]["median"]), (&7.0.into(), &1.0.into()));
+    // Such a metric may decide and guard, and is found where the document says.
+    let options = ["measure", "--runs", "12", "--export-json", "out.json", "--export-markdown", "out.md"];
+    let asked =
+        ["--metric", "runs", "--guard", "name=5%", "--vs", "sh -c 'echo METRIC runs=2; echo METRIC name=1'"];
+    let reference = ["--", "sh", "-c", "echo METRIC runs=4; echo METRIC name=1"];
+    let ran = bench.perfup(&[&options[..], &asked, &reference].concat()).expect(0);
+    let read = |name: &str| std::fs::read_to_string(bench.root().join(name)).unwrap();
+    let report: Value = serde_json::from_str(&read("out.json")).unwrap();
+    let comparison = &report["comparisons"][0];
+    for key in [&report["metric"], &comparison["metric"], &comparison["guards"][0]["metric"]] {
+        assert!(report["arms"][1][key.as_str().unwrap()]["median"].is_number(), "{key}");
+    }
+    assert!(!ran.stdout.contains("not run") && ran.stdout.contains("FASTER"), "{}", ran.stdout);
+    assert!(read("out.md").contains("| 12 | 4 | 4 | 4 |"), "{}", read("out.md"));
 }
 
 #[test]

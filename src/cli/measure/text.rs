@@ -29,7 +29,7 @@ pub(super) fn text(report: &Report, width: usize) -> String {
     let mut text = String::new();
     arms(report, width, &mut text);
     if report.arms.len() == 1 {
-        details(&report.arms[0], &report.primary, &mut text);
+        details(report, &report.arms[0], &mut text);
     }
     for comparison in &report.comparisons {
         text.push('\n');
@@ -107,8 +107,8 @@ fn arms(report: &Report, width: usize, text: &mut String) {
 }
 
 /// The other metrics of a command that stands alone.
-fn details(arm: &ArmReport, primary: &Metric, text: &mut String) {
-    for metric in Metric::BUILT_IN.iter().filter(|metric| *metric != primary) {
+fn details(report: &Report, arm: &ArmReport, text: &mut String) {
+    for metric in Metric::BUILT_IN.iter().filter(|&metric| *metric != report.primary) {
         if let Some(found) = arm.metrics.get(&*metric.key()) {
             let value = words::value(metric, found.median);
             let range = format!("{} … {}", words::value(metric, found.min), words::value(metric, found.max));
@@ -116,7 +116,7 @@ fn details(arm: &ArmReport, primary: &Metric, text: &mut String) {
         }
     }
     for (key, found) in &arm.metrics {
-        if !Metric::BUILT_IN.iter().any(|metric| metric.key() == *key) && *key != *primary.key() {
+        if !Metric::BUILT_IN.iter().any(|metric| metric.key() == *key) && *key != report.metric {
             text.push_str(&format!("   {key:22} {:>10}   {} … {}\n", found.median, found.min, found.max));
         }
     }
