@@ -5,6 +5,7 @@
 use super::plan::Purpose;
 use super::report::StoppedBecause;
 use super::run::Trial;
+use super::tally::CUSTOM_MAX;
 use crate::config::Metric;
 use crate::stats::decision::{Health, null_control, pairs_needed_at_least};
 use crate::stats::effect::Estimate;
@@ -48,6 +49,12 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
             found.push(format!(
                 "the first run of {name} was much slower than the rest (cold caches): use --warmup 1, or --prepare \
                  with a command that empties the caches if the cold start is what you want to know"
+            ));
+        }
+        if tally.has_left_out_metrics {
+            found.push(format!(
+                "{name} reports more than {CUSTOM_MAX} metrics of its own; the others are left out: give a metric the \
+                 same name in every run"
             ));
         }
         if tally.with_survivors > 0 {

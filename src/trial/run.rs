@@ -245,18 +245,19 @@ impl<'a> Trial<'a> {
             if self.redo.wants(&round.disturbance(), self.rounds_done) {
                 continue;
             }
-            self.take(&round);
+            self.take(round);
             self.judge(self.rounds_left(start));
             (hands.progress)(&self.progress(start));
         }
         Ok(())
     }
 
-    fn take(&mut self, round: &Round) {
+    fn take(&mut self, mut round: Round) {
         let number = self.rounds_done;
         self.rounds_done += 1;
-        for run in &round.runs {
+        for run in &mut round.runs {
             let tally = &mut self.tallies[run.contender];
+            tally.bound_names(&mut run.sample, self.plan);
             tally.cut_short += u64::from(run.cut_short);
             tally.add(number, run.slot, &run.sample, self.plan.keep_samples);
         }
