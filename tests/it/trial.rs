@@ -260,6 +260,11 @@ fn exports_are_complete() {
     assert!(
         lines[1].starts_with("true,") && lines[2].starts_with("sleep 0.05,") && lines[2].contains("SLOWER")
     );
+    let at = |name: &str| lines[0].split(',').position(|column| column == name).unwrap();
+    for (column, key) in [("user", "user_s"), ("system", "sys_s")] {
+        let cell = lines[1].split(',').nth(at(column)).unwrap();
+        assert_eq!(cell.parse::<f64>().unwrap(), number(&json["arms"][0][key]["mean"]), "{column}: {csv}");
+    }
     assert!(lines[0].contains(",context_switches,") && lines[0].contains(",page_faults"), "{csv}");
     let markdown = read("out.md");
     assert!(markdown.contains("| `short, \"quoted\"` | 12 |") && markdown.contains("SLOWER"), "{markdown}");

@@ -117,7 +117,8 @@ fn details(report: &Report, arm: &ArmReport, text: &mut String) {
     }
     for (key, found) in &arm.metrics {
         if !Metric::BUILT_IN.iter().any(|metric| metric.key() == *key) && *key != report.metric {
-            text.push_str(&format!("   {key:22} {:>10}   {} … {}\n", found.median, found.min, found.max));
+            let [median, min, max] = [found.median, found.min, found.max].map(words::count);
+            text.push_str(&format!("   {key:22} {median:>10}   {min} … {max}\n"));
         }
     }
 }
