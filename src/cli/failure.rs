@@ -223,7 +223,10 @@ fn no_value_hint(metric: &Metric) -> String {
         Metric::RunqueueWait => {
             "the system does not show /proc/PID/schedstat: it takes a kernel with CONFIG_SCHED_INFO".to_owned()
         }
-        Metric::Energy => "the energy meter could not be read during the run; use --metric cpu".to_owned(),
+        Metric::Energy => {
+            "the energy meter could not be read, or may have gone round, which takes some minutes; use --metric cpu"
+                .to_owned()
+        }
         _ => "other programs may hold the CPU's counters: stop other profilers, or use --metric cpu".to_owned(),
     }
 }
