@@ -79,6 +79,9 @@ pub fn comparison(estimate: &Estimate, metric: &Metric) -> String {
         time if time.is_time() => ("faster", "slower"),
         _ => ("fewer", "more"),
     };
+    if estimate.pairs == 0 {
+        return "no pair to compare".to_owned();
+    }
     let speedup = estimate.speedup();
     let (factor, word) = if speedup >= 1.0 { (speedup, better) } else { (estimate.ratio, worse) };
     let (low, high) = if speedup >= 1.0 {
@@ -112,6 +115,8 @@ const LONG: f64 = 1e6;
 
 /// `1.23`, and `1.23e8` where that would be a row of digits.
 fn factor_digits(factor: f64) -> String {
+    // What is beyond all numbers is at least the largest one.
+    let factor = factor.min(f64::MAX);
     if factor >= LONG { format!("{factor:.2e}") } else { format!("{factor:.2}") }
 }
 
@@ -165,6 +170,9 @@ mod tests {
         assert_eq!(percent(1e12), "1.0e14 %");
         let far = estimate(&[-100.0; 12], 0.05, Question::Different, Noise::Unknown).unwrap();
         assert_eq!(comparison(&far, &Metric::Wall), "2.69e43x faster (2.69e43–2.69e43, 12 pairs)");
+        let beyond = estimate(&[-1400.0; 12], 0.05, Question::Different, Noise::Unknown).unwrap();
+        assert_eq!(comparison(&beyond, &Metric::Wall), "1.80e308x faster (at least 1.80e308, 12 pairs)");
+        assert_eq!(comparison(&Estimate::unknown(), &Metric::Wall), "no pair to compare");
     }
 
     #[test]

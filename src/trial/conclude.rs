@@ -219,7 +219,12 @@ fn of_values(estimate: &Estimate, better: Better) -> (f64, (Option<f64>, Option<
         Better::Lower => (estimate.ratio, estimate.low, estimate.high),
         Better::Higher => (1.0 / estimate.ratio, 1.0 / estimate.high, 1.0 / estimate.low),
     };
-    (ratio - 1.0, (Some(low - 1.0).filter(|_| low > 0.0), Some(high - 1.0).filter(|_| high.is_finite())))
+    // A ratio beyond all numbers is at least the largest one.
+    let change = |ratio: f64| (ratio - 1.0).min(f64::MAX);
+    (
+        change(ratio),
+        (Some(change(low)).filter(|_| low > 0.0), Some(change(high)).filter(|_| high.is_finite())),
+    )
 }
 
 fn guard_report(of: &Guard, compared: &Compared, test: &Test, plan: &Plan) -> GuardReport {

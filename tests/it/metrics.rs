@@ -237,6 +237,28 @@ fn names_that_programs_choose_take_no_ones_place() {
 }
 
 #[test]
+fn numbers_at_both_ends_have_a_ratio() {
+    let bench = Bench::bare(&[]);
+    let [small, large] = ["1e-308", "1e308"].map(|number| format!("echo METRIC x={number}"));
+    let args = ["measure", "--shell", "--metric", "x", "--export-json", "out.json", &small, &large];
+    let ran = bench.perfup(&args).expect(0);
+    assert!(
+        ran.stdout.contains("1.80e308x worse (at least 1.80e308") && ran.stdout.len() < 2000,
+        "{}",
+        ran.stdout
+    );
+    let text = std::fs::read_to_string(bench.root().join("out.json")).unwrap();
+    assert!(
+        text.starts_with("{\n  \"schema\": \"perfup.measure/1\""),
+        "the first field names the format: {text}"
+    );
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let comparison = &report["comparisons"][0];
+    assert_eq!(comparison["verdict"], "SLOWER", "{comparison}");
+    assert!(comparison["effect"].as_f64().unwrap() > 1e300, "{comparison}");
+}
+
+#[test]
 fn the_machine_stands_in_the_document() {
     let bench = Bench::bare(&[]);
     let report = measured(&bench, &["--runs", "3", "--", "sleep", "0.01"], 0);

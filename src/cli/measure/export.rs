@@ -78,7 +78,7 @@ fn csv(report: &Report) -> String {
         let mean = |key: &str| number(arm, key, |metric| metric.mean);
         let median = |key: &str| number(arm, key, |metric| metric.median);
         let comparison = report.comparisons.iter().find(|comparison| comparison.arm == index);
-        let bound = |bound: Option<f64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+        let bound = |bound: Option<f64>| bound.map(digits).unwrap_or_default();
         let mut line = vec![
             arm.command.clone(),
             wall(|metric| metric.mean),
@@ -96,7 +96,7 @@ fn csv(report: &Report) -> String {
         line.extend(match comparison {
             None => vec![String::new(); 4],
             Some(comparison) => vec![
-                comparison.effect.to_string(),
+                digits(comparison.effect),
                 bound(comparison.interval.0),
                 bound(comparison.interval.1),
                 comparison.verdict.to_owned(),
@@ -122,7 +122,12 @@ fn unlike(columns: &[String], key: &str) -> String {
 }
 
 fn number(arm: &ArmReport, key: &str, value: fn(&crate::trial::MetricReport) -> f64) -> String {
-    arm.metrics.get(key).map(|metric| value(metric).to_string()).unwrap_or_default()
+    arm.metrics.get(key).map(|metric| digits(value(metric))).unwrap_or_default()
+}
+
+/// All digits that tell the number from its neighbours, with a power of ten where that is shorter.
+fn digits(value: f64) -> String {
+    format!("{value:?}")
 }
 
 /// A cell as RFC 4180 wants it.
