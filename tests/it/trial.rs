@@ -192,6 +192,12 @@ fn parameters_make_one_arm_per_combination() {
     );
     assert_eq!(report["arms"][3]["parameters"], serde_json::json!({"a": "0.001", "b": "3"}));
     assert_eq!(report["comparisons"].as_array().map(Vec::len), Some(3));
+    let warned = |words: &str| report["warnings"].to_string().matches(words).count();
+    assert_eq!(warned("print different things"), 0, "other parameters are other work: {report}");
+    assert!(warned("much of it starting a process") <= 1, "{report}");
+    let args = ["--runs", "2", "-L", "a", "1,2", "echo {a}", "echo b{a}"];
+    let report = measured(&bench, &args, 3);
+    assert!(report["warnings"].to_string().contains("echo 1 and echo b1 print different things"), "{report}");
 }
 
 #[test]
