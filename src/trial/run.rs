@@ -236,7 +236,7 @@ impl<'a> Trial<'a> {
             if self.rounds_done > 0 && start.elapsed() >= self.plan.budget {
                 break;
             }
-            let round = {
+            let mut round = {
                 let _alone =
                     hands.measure_lock.map(|path| MeasureLock::acquire(path, &mut |_| {})).transpose()?;
                 Round::run(self, drawn, hands)?
@@ -245,14 +245,14 @@ impl<'a> Trial<'a> {
             if self.redo.wants(&round.disturbance(), self.rounds_done) {
                 continue;
             }
-            self.take(round);
+            self.take(&mut round);
             self.judge(self.rounds_left(start));
             (hands.progress)(&self.progress(start));
         }
         Ok(())
     }
 
-    fn take(&mut self, mut round: Round) {
+    fn take(&mut self, round: &mut Round) {
         let number = self.rounds_done;
         self.rounds_done += 1;
         for run in &mut round.runs {
