@@ -237,6 +237,22 @@ fn names_that_programs_choose_take_no_ones_place() {
 }
 
 #[test]
+fn more_metrics_than_anyone_reads_are_left_out_and_it_is_said() {
+    let bench = Bench::bare(&[]);
+    let script = "for i in $(seq 120); do echo METRIC m$i=$i; done; echo METRIC z=1";
+    let args =
+        ["measure", "--runs", "2", "--metric", "z", "--export-json", "out.json", "--", "sh", "-c", script];
+    let ran = bench.perfup(&args).expect(0);
+    assert!(ran.stdout.contains("and 80 more, which --json shows"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("more than 100 metrics of its own"), "{}", ran.stderr);
+    let report: Value =
+        serde_json::from_str(&std::fs::read_to_string(bench.root().join("out.json")).unwrap()).unwrap();
+    let arm = report["arms"][0].as_object().unwrap();
+    assert_eq!(arm.keys().filter(|key| key.starts_with('m') && key[1..].parse::<u32>().is_ok()).count(), 100);
+    assert_eq!(arm["z"]["median"], 1.0);
+}
+
+#[test]
 fn numbers_at_both_ends_have_a_ratio() {
     let bench = Bench::bare(&[]);
     let [small, large] = ["1e-308", "1e308"].map(|number| format!("echo METRIC x={number}"));

@@ -25,6 +25,9 @@ const BESIDE: &[Metric] = &[Metric::Wall, Metric::Cpu, Metric::PeakRss, Metric::
 /// Metrics of the program's own that are told beside them.
 const CUSTOM_BESIDE: usize = 8;
 
+/// As many of a command that stands alone.
+const CUSTOM_ALONE: usize = 20;
+
 pub(super) fn text(report: &Report, width: usize) -> String {
     let mut text = String::new();
     arms(report, width, &mut text);
@@ -115,11 +118,18 @@ fn details(report: &Report, arm: &ArmReport, text: &mut String) {
             text.push_str(&format!("   {:22} {value:>10}   {range}\n", metric.id()));
         }
     }
-    for (key, found) in &arm.metrics {
-        if !Metric::BUILT_IN.iter().any(|metric| metric.key() == *key) && *key != report.metric {
-            let [median, min, max] = [found.median, found.min, found.max].map(words::count);
-            text.push_str(&format!("   {key:22} {median:>10}   {min} … {max}\n"));
-        }
+    let custom = arm.metrics.iter().filter(|(key, _)| {
+        !Metric::BUILT_IN.iter().any(|metric| metric.key() == **key) && **key != report.metric
+    });
+    let mut custom: Vec<_> = custom.collect();
+    let more = custom.len().saturating_sub(CUSTOM_ALONE);
+    custom.truncate(CUSTOM_ALONE);
+    for (key, found) in custom {
+        let [median, min, max] = [found.median, found.min, found.max].map(words::count);
+        text.push_str(&format!("   {key:22} {median:>10}   {min} … {max}\n"));
+    }
+    if more > 0 {
+        text.push_str(&format!("   and {more} more, which --json shows\n"));
     }
 }
 
