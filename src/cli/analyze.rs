@@ -117,7 +117,7 @@ fn told(
     let setup = setup::setup(global, events)?;
     let analysis = config(&setup).and_then(|mut config| {
         config.settle_paths(&setup::root(&setup))?;
-        Ok(experiment::analyse(&setup, &config)?)
+        experiment::analyse(&setup, &config).map_err(Failure::Analysis)
     });
     drop(setup);
     story.end();

@@ -22,6 +22,9 @@ pub(super) enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Experiment(#[from] ExperimentError),
+    /// Of an analysis, which nothing can resume.
+    #[error(transparent)]
+    Analysis(ExperimentError),
     #[error(transparent)]
     Trial(#[from] TrialError),
     #[error(transparent)]
@@ -108,14 +111,8 @@ impl Failure {
     /// What a failing program printed last.
     fn tail(&self) -> Option<&str> {
         match self {
-            Self::Experiment(
-                ExperimentError::BaseBuild { tail, .. } | ExperimentError::BaseTests { tail, .. },
-            ) => Some(tail),
-            Self::Experiment(ExperimentError::Unlearnable(LearnError::BaseFails { stderr, .. })) => {
-                Some(stderr)
-            }
-            Self::Experiment(ExperimentError::Measure(MeasureError::Prepare { tail, .. }))
-            | Self::Trial(
+            Self::Experiment(error) | Self::Analysis(error) => experiment_tail(error),
+            Self::Trial(
                 TrialError::Measure(MeasureError::Prepare { tail, .. })
                 | TrialError::Failed { tail, .. }
                 | TrialError::Task { tail, .. },
@@ -131,7 +128,7 @@ impl Failure {
             Self::Trial(TrialError::Interrupted) => INTERRUPTED,
             Self::Trial(TrialError::Measure(error)) => measure_code(error),
             Self::Trial(_) => INVALID,
-            Self::Experiment(error) => experiment_code(error),
+            Self::Experiment(error) | Self::Analysis(error) => experiment_code(error),
         }
     }
 
@@ -140,7 +137,11 @@ impl Failure {
             Self::Config(error) => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
             Self::Worklog(error) => worklog_hint(error),
+            Self::Experiment(ExperimentError::Measure(error)) => {
+                checkout_hint(error).or_else(|| measure_hint(error)).map(str::to_owned)
+            }
             Self::Experiment(error) => experiment_hint(error),
+            Self::Analysis(error) => analysis_hint(error),
             Self::Trial(error) => trial_hint(error),
             Self::Calibration(CalibrationError::NothingFinished) => {
                 Some("give it more time with --budget, or ask for shorter runs with --run-time".to_owned())
@@ -152,6 +153,16 @@ impl Failure {
 
 /// Lines of a failing program's output worth showing; the rest is in the log.
 const TAIL_LINES: usize = 15;
+
+fn experiment_tail(error: &ExperimentError) -> Option<&str> {
+    match error {
+        ExperimentError::BaseBuild { tail, .. }
+        | ExperimentError::BaseTests { tail, .. }
+        | ExperimentError::Measure(MeasureError::Prepare { tail, .. }) => Some(tail),
+        ExperimentError::Unlearnable(LearnError::BaseFails { stderr, .. }) => Some(stderr),
+        _ => None,
+    }
+}
 
 fn experiment_code(error: &ExperimentError) -> u8 {
     match error {
@@ -180,7 +191,7 @@ fn measure_code(error: &MeasureError) -> u8 {
 
 fn trial_hint(error: &TrialError) -> Option<String> {
     let text = match error {
-        TrialError::Measure(error) => return measure_hint(error),
+        TrialError::Measure(error) => return measure_hint(error).map(str::to_owned),
         TrialError::Failed { end: RunEnd::TimedOut, .. } => "give it more time with --timeout".to_owned(),
         TrialError::Failed { .. } => {
             "a failing command cannot be compared; if that is how it should end, say --ignore-failure"
@@ -212,7 +223,10 @@ fn no_value_hint(metric: &Metric) -> String {
         Metric::RunqueueWait => {
             "the system does not show /proc/PID/schedstat: it takes a kernel with CONFIG_SCHED_INFO".to_owned()
         }
-        Metric::Energy => "the energy meter could not be read during the run; use --metric cpu".to_owned(),
+        Metric::Energy => {
+            "the energy meter could not be read, or may have gone round, which takes some minutes; use --metric cpu"
+                .to_owned()
+        }
         _ => "other programs may hold the CPU's counters: stop other profilers, or use --metric cpu".to_owned(),
     }
 }
@@ -226,7 +240,6 @@ fn experiment_hint(error: &ExperimentError) -> Option<String> {
         ExperimentError::Workspace(error) => return workspace_hint(error),
         ExperimentError::Worklog(error) => return worklog_hint(error),
         ExperimentError::Config(error) => return error.hint(),
-        ExperimentError::Measure(error) => return measure_hint(error),
         ExperimentError::Busy { .. } => "wait for it, or see `perfup status`".to_owned(),
         ExperimentError::BaseBuild { log, .. } => {
             format!("the whole output is in {}; name the right command with --build", log.display())
@@ -248,7 +261,7 @@ fn experiment_hint(error: &ExperimentError) -> Option<String> {
         ExperimentError::OtherMachine { .. } => {
             "times of two machines must not be mixed; start afresh with `perfup run`".to_owned()
         }
-        ExperimentError::Interrupted => "`perfup resume` goes on from here".to_owned(),
+        ExperimentError::Interrupted => RESUME.to_owned(),
         ExperimentError::Io { source, .. } if is_refused(source) => {
             "perfup needs to write .perfup/, specs/ and reports/ in the repository, and its cache folder"
                 .to_owned()
@@ -261,21 +274,51 @@ fn experiment_hint(error: &ExperimentError) -> Option<String> {
     Some(text)
 }
 
-fn measure_hint(error: &MeasureError) -> Option<String> {
-    let text = match error {
-        MeasureError::CommandNotFound { program, cwd } if program.contains('/') => {
-            format!(
-                "it was looked for in {}, a checkout of HEAD: is it built? name the command with --build",
-                cwd.display()
-            )
+/// Where nothing can be resumed, and the command runs where the user stands.
+fn analysis_hint(error: &ExperimentError) -> Option<String> {
+    match error {
+        ExperimentError::Measure(error) => measure_hint(error).map(str::to_owned),
+        ExperimentError::Unlearnable(LearnError::BaseFails { end, .. }) if !end.contains("time limit") => {
+            Some("only a command that succeeds can be analysed".to_owned())
         }
-        MeasureError::CommandNotFound { .. } => "check the spelling, and PATH".to_owned(),
-        MeasureError::NotExecutable { .. } => "make it executable (chmod +x), and commit that".to_owned(),
-        MeasureError::DiskFull { .. } => "free some space, then `perfup resume`".to_owned(),
-        MeasureError::Interrupted => "`perfup resume` goes on from here".to_owned(),
-        _ => return None,
-    };
-    Some(text)
+        ExperimentError::Interrupted => None,
+        ExperimentError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            Some("free some space".to_owned())
+        }
+        ExperimentError::Io { source, .. } if is_refused(source) => {
+            Some("perfup needs to write specs/ here, and its cache folder".to_owned())
+        }
+        other => experiment_hint(other),
+    }
+}
+
+const RESUME: &str = "`perfup resume` goes on from here";
+
+/// What is different for a session: it runs in a checkout of its own, and can go on later.
+fn checkout_hint(error: &MeasureError) -> Option<&'static str> {
+    match error {
+        MeasureError::CommandNotFound { program, .. } if program.contains('/') => {
+            Some("it was looked for in a checkout of HEAD: is it built? name the command with --build")
+        }
+        MeasureError::NotExecutable { .. } => Some("make it executable (chmod +x), and commit that"),
+        MeasureError::DiskFull { .. } => Some("free some space, then `perfup resume`"),
+        MeasureError::Interrupted => Some(RESUME),
+        _ => None,
+    }
+}
+
+fn measure_hint(error: &MeasureError) -> Option<&'static str> {
+    match error {
+        MeasureError::CommandNotFound { program, .. } if program.contains('/') => {
+            Some("is it built? a relative path starts at the folder that it was looked for from")
+        }
+        MeasureError::CommandNotFound { .. } => Some("check the spelling, and PATH"),
+        MeasureError::NotExecutable { .. } => Some("make it executable (chmod +x); a script begins with #!"),
+        MeasureError::DiskFull { .. } => {
+            Some("free some space, or name a folder on a larger disk with TMPDIR")
+        }
+        _ => None,
+    }
 }
 
 fn learn_hint(error: &LearnError) -> Option<String> {
@@ -336,5 +379,30 @@ mod tests {
         check(ExperimentError::BaseChanged { what: String::new() }.into(), 4);
         check(ExperimentError::InvalidMeasurement { what: String::new() }.into(), 5);
         check(Failure::usage("x", "y"), 2);
+    }
+
+    #[test]
+    fn hints_fit_the_command() {
+        type Error = fn() -> MeasureError;
+        let missing: Error = || MeasureError::CommandNotFound { program: "./x".to_owned(), cwd: "/w".into() };
+        let full: Error = || MeasureError::DiskFull { path: "/w".into() };
+        let check = |error: Error, session: &str, others: &str| {
+            let hints = [
+                Failure::Experiment(error().into()),
+                Failure::Analysis(error().into()),
+                Failure::from(error()),
+            ]
+            .map(|failure| failure.hint().unwrap_or_default());
+            assert!(hints[0].contains(session), "{hints:?}");
+            assert!(hints[1..].iter().all(|hint| hint.contains(others)), "{hints:?}");
+            assert!(
+                hints[1..].iter().all(|hint| !hint.contains("resume") && !hint.contains("HEAD")),
+                "{hints:?}"
+            );
+        };
+        check(missing, "checkout of HEAD", "is it built");
+        check(full, "perfup resume", "TMPDIR");
+        check(|| MeasureError::Interrupted, "perfup resume", "");
+        assert_eq!(Failure::Analysis(ExperimentError::Interrupted).hint(), None);
     }
 }

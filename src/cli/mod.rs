@@ -49,8 +49,9 @@ const EXAMPLES: &str = "Examples:
   perfup log list                       what was tried so far
 
 Exit codes:
-  0 done   1 nothing kept though --fail-if-nothing-kept   2 usage or configuration   3 inconclusive
-  4 wrong output   5 invalid measurement or baseline   130 interrupted (perfup resume goes on)";
+  0 done   1 a guarded metric got worse; nothing kept, with --fail-if-nothing-kept
+  2 usage or configuration   3 inconclusive   4 wrong output   5 invalid measurement or baseline
+  130 interrupted (perfup resume goes on with a session)";
 
 #[derive(Debug, Args)]
 struct Global {

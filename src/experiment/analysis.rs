@@ -60,6 +60,10 @@ pub struct Bottleneck {
 pub fn analyse(setup: &Setup, config: &Config) -> Result<Analysis, ExperimentError> {
     let repository = Repository::open(&setup.folder).ok();
     let root = repository.as_ref().map_or(setup.folder.as_path(), Repository::root);
+    let specs = root.join("specs");
+    // A folder that cannot be written must not cost a measurement.
+    let written = if specs.is_dir() { &specs } else { root };
+    tempfile::tempfile_in(written).map_err(ExperimentError::io("write in", written))?;
     let scratch =
         tempfile::tempdir().map_err(ExperimentError::io("create a folder in", std::env::temp_dir()))?;
     let measurer = Measurer::new(MeasurerOptions {
@@ -99,7 +103,7 @@ pub fn analyse(setup: &Setup, config: &Config) -> Result<Analysis, ExperimentErr
         correctness: correctness.clone(),
         result: None,
     })?;
-    let path = root.join("specs").join(format!("{}_speedup.md", config.benchmark.name));
+    let path = specs.join(format!("{}_speedup.md", config.benchmark.name));
     write_whole(&path, &text).map_err(ExperimentError::io("write", &path))?;
     Ok(Analysis {
         benchmark: config.benchmark.name.clone(),

@@ -17,7 +17,7 @@ pub enum MeasureError {
     /// Anything else that the system has against the start, for example arguments that are too long.
     #[error("{operation} {object}")]
     Spawn { operation: String, object: String, source: io::Error },
-    #[error("the prepare command failed ({end:?}): {command}")]
+    #[error("the prepare command failed ({end}): {command}")]
     Prepare {
         command: CommandLine,
         end: RunEnd,

@@ -8,7 +8,8 @@ use crate::config::{Better, Metric, Objective};
 #[must_use]
 pub fn log_ratio(objective: &Objective, a: f64, b: f64) -> f64 {
     let half = half_unit(&objective.metric);
-    let ratio = if a == b { 0.0 } else { (b.max(half) / a.max(half)).ln() };
+    // A difference of logarithms, because the ratio itself may be too large or too small for a number.
+    let ratio = if a == b { 0.0 } else { b.max(half).ln() - a.max(half).ln() };
     match objective.better {
         Better::Lower => ratio,
         Better::Higher => -ratio,
@@ -35,13 +36,15 @@ mod tests {
     fn better_is_negative_and_zeroes_keep_their_sign() {
         let check = |metric: Metric, better, a: f64, b: f64, sign: f64| {
             let ratio = log_ratio(&Objective { metric, better }, a, b);
-            assert!(ratio == sign || ratio.signum() == sign, "{a} {b}: {ratio}");
+            assert!(ratio.is_finite() && (ratio == sign || ratio.signum() == sign), "{a} {b}: {ratio}");
         };
         check(Metric::Wall, Better::Lower, 2.0, 1.0, -1.0);
         check(Metric::Custom("tps".to_owned()), Better::Higher, 10.0, 20.0, -1.0);
         check(Metric::MajorFaults, Better::Lower, 0.0, 0.0, 0.0);
         check(Metric::MajorFaults, Better::Lower, 0.0, 3.0, 1.0);
         check(Metric::MajorFaults, Better::Lower, 3.0, 0.0, -1.0);
+        check(Metric::Custom("x".to_owned()), Better::Lower, 1e-308, 1e308, 1.0);
+        check(Metric::Custom("x".to_owned()), Better::Lower, 1e308, 1e-308, -1.0);
         let none = Objective::lower(Metric::Custom("x".to_owned()));
         assert!(!log_ratio(&none, 0.0, 3.0).is_finite());
         assert!(log_ratio(&none, -1.0, 3.0).is_nan() || !log_ratio(&none, -1.0, 3.0).is_finite());

@@ -15,13 +15,20 @@ use serde::Serialize;
 /// # Errors
 /// When the value cannot be written as a JSON object.
 pub fn json(kind: &str, value: &impl Serialize) -> serde_json::Result<String> {
-    let mut document = serde_json::Map::new();
-    document.insert("schema".to_owned(), format!("perfup.{kind}/1").into());
-    match serde_json::to_value(value)? {
-        serde_json::Value::Object(fields) => document.extend(fields),
-        other => {
-            document.insert("items".to_owned(), other);
-        }
+    /// In this order, which a map of values would lose.
+    #[derive(Serialize)]
+    struct Document<'a, T> {
+        schema: String,
+        #[serde(flatten)]
+        fields: Option<&'a T>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        items: Option<&'a T>,
     }
+    let schema = format!("perfup.{kind}/1");
+    let document = if serde_json::to_value(value)?.is_object() {
+        Document { schema, fields: Some(value), items: None }
+    } else {
+        Document { schema, fields: None, items: Some(value) }
+    };
     serde_json::to_string_pretty(&document)
 }

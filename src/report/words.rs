@@ -39,16 +39,19 @@ pub fn value(metric: &Metric, value: f64) -> String {
     }
 }
 
-/// `1.23 G`, `45.6 k`, `789`, `0.12`.
+/// `1.23 G`, `45.6 k`, `789`, `0.12`, `1.23e-4`.
 #[must_use]
 pub fn count(count: f64) -> String {
     let (value, unit) = match count.abs() {
+        // Beyond that a power of ten says more than a letter.
+        size if size >= 1e15 => (count, ""),
+        size if size >= 1e12 => (count / 1e12, " T"),
         size if size >= 1e9 => (count / 1e9, " G"),
         size if size >= 1e6 => (count / 1e6, " M"),
         size if size >= 1e4 => (count / 1e3, " k"),
         _ => (count, ""),
     };
-    if unit.is_empty() && value.fract() == 0.0 {
+    if unit.is_empty() && value.fract() == 0.0 && value.abs() < 1e15 {
         return format!("{value:.0}");
     }
     format!("{}{unit}", three_digits(value))
@@ -76,6 +79,9 @@ pub fn comparison(estimate: &Estimate, metric: &Metric) -> String {
         time if time.is_time() => ("faster", "slower"),
         _ => ("fewer", "more"),
     };
+    if estimate.pairs == 0 {
+        return "no pair to compare".to_owned();
+    }
     let speedup = estimate.speedup();
     let (factor, word) = if speedup >= 1.0 { (speedup, better) } else { (estimate.ratio, worse) };
     let (low, high) = if speedup >= 1.0 {
@@ -85,11 +91,11 @@ pub fn comparison(estimate: &Estimate, metric: &Metric) -> String {
     };
     let range = match (low > 0.0, high.is_finite()) {
         (false, false) => "no interval yet".to_owned(),
-        (true, false) => format!("at least {low:.2}"),
-        (false, true) => format!("at most {high:.2}"),
-        (true, true) => format!("{low:.2}–{high:.2}"),
+        (true, false) => format!("at least {}", factor_digits(low)),
+        (false, true) => format!("at most {}", factor_digits(high)),
+        (true, true) => format!("{}–{}", factor_digits(low), factor_digits(high)),
     };
-    format!("{factor:.2}x {word} ({range}, {} pairs)", estimate.pairs)
+    format!("{}x {word} ({range}, {} pairs)", factor_digits(factor), estimate.pairs)
 }
 
 /// `12 %`; one decimal below 10.
@@ -97,11 +103,26 @@ pub fn comparison(estimate: &Estimate, metric: &Metric) -> String {
 pub fn percent(share: f64) -> String {
     // Plus zero: an empty sum is −0.
     let value = share * 100.0 + 0.0;
-    if value.abs() < 9.95 { format!("{value:.1} %") } else { format!("{value:.0} %") }
+    match value.abs() {
+        size if size >= LONG => format!("{value:.1e} %"),
+        size if size >= 9.95 => format!("{value:.0} %"),
+        _ => format!("{value:.1} %"),
+    }
+}
+
+/// From here on a number is written with a power of ten.
+const LONG: f64 = 1e6;
+
+/// `1.23`, and `1.23e8` where that would be a row of digits.
+fn factor_digits(factor: f64) -> String {
+    // What is beyond all numbers is at least the largest one.
+    let factor = factor.min(f64::MAX);
+    if factor >= LONG { format!("{factor:.2e}") } else { format!("{factor:.2}") }
 }
 
 fn three_digits(value: f64) -> String {
     match value.abs() {
+        size if size >= LONG || (size < 0.005 && size > 0.0) => format!("{value:.2e}"),
         size if size >= 99.95 => format!("{value:.0}"),
         size if size >= 9.995 => format!("{value:.1}"),
         _ => format!("{value:.2}"),
@@ -133,6 +154,25 @@ mod tests {
         );
         assert_eq!([87.0, 524_288.0, 1.5e9].map(bytes), ["87 B", "512 KiB", "1.40 GiB"]);
         assert_eq!([0.0512, 0.5].map(percent), ["5.1 %", "50 %"]);
+        assert_eq!(
+            [12.0, 0.1234, 45_678.0, 1e9, 1.234e12, -2e13].map(count),
+            ["12", "0.12", "45.7 k", "1.00 G", "1.23 T", "-20.0 T"]
+        );
+    }
+
+    #[test]
+    fn very_large_and_very_small_numbers_have_a_power_of_ten() {
+        assert_eq!(
+            [1e150, -1.5e18, 1e-150, 0.000_123].map(count),
+            ["1.00e150", "-1.50e18", "1.00e-150", "1.23e-4"]
+        );
+        assert_eq!(seconds(1e-15), "1.00e-6 ns");
+        assert_eq!(percent(1e12), "1.0e14 %");
+        let far = estimate(&[-100.0; 12], 0.05, Question::Different, Noise::Unknown).unwrap();
+        assert_eq!(comparison(&far, &Metric::Wall), "2.69e43x faster (2.69e43–2.69e43, 12 pairs)");
+        let beyond = estimate(&[-1400.0; 12], 0.05, Question::Different, Noise::Unknown).unwrap();
+        assert_eq!(comparison(&beyond, &Metric::Wall), "1.80e308x faster (at least 1.80e308, 12 pairs)");
+        assert_eq!(comparison(&Estimate::unknown(), &Metric::Wall), "no pair to compare");
     }
 
     #[test]

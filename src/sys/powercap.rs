@@ -3,16 +3,20 @@
 //! A meter covers the whole package, whoever uses it: what a run adds to it includes everything else that ran meanwhile,
 //! and the package's idle power.
 //!
-//! **Invariant**: a meter that cannot be read makes the energy absent, never smaller.
+//! **Invariant**: a meter that cannot be read, or that may have gone round, makes the energy absent, never smaller.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::wire::Refused;
 
 /// Where the kernel shows its meters.
 pub const FOLDER: &str = "/sys/class/powercap";
+
+/// No package takes more for long, watts: the largest ones are built for about half of it.
+const POWER_MAX_W: f64 = 1000.0;
 
 /// All packages' meters, held open.
 #[derive(Debug)]
@@ -25,9 +29,12 @@ struct Meter {
     range_uj: u64,
 }
 
-/// One reading of every meter, in µJ.
+/// One reading of every meter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Readings(Vec<u64>);
+pub struct Readings {
+    at: Instant,
+    uj: Vec<u64>,
+}
 
 impl Meters {
     /// Opens the meters of all packages below `folder` ([`FOLDER`]).
@@ -65,21 +72,31 @@ impl Meters {
 
     /// Reads all of them; absent when any fails.
     pub fn read(&mut self) -> Option<Readings> {
-        self.0.iter_mut().map(|meter| meter.read().ok()).collect::<Option<_>>().map(Readings)
+        let uj = self.0.iter_mut().map(|meter| meter.read().ok()).collect::<Option<_>>()?;
+        Some(Readings { at: Instant::now(), uj })
     }
 
-    /// Energy between two readings in µJ, all packages together. A meter may have started again once in between; at
-    /// 200 W the usual range of 262 kJ lasts for 20 minutes, and of a longer run nothing can be told.
+    /// Energy between two readings in µJ, all packages together; absent when a meter may have gone round in between: the
+    /// usual range of 262 kJ takes 262 s at the most power that a package may use.
     #[must_use]
-    pub fn used_uj(&self, before: &Readings, after: &Readings) -> u64 {
-        let used = self.0.iter().zip(before.0.iter().zip(&after.0)).map(|(meter, (&before, &after))| {
-            if after >= before { after - before } else { meter.range_uj.saturating_sub(before) + after }
+    pub fn used_uj(&self, before: &Readings, after: &Readings) -> Option<u64> {
+        let elapsed = after.at.saturating_duration_since(before.at);
+        let used = self.0.iter().zip(before.uj.iter().zip(&after.uj)).map(|(meter, (&before, &after))| {
+            // Below one whole round the difference is right, whether it has started again at 0 or not.
+            let used =
+                if after >= before { after - before } else { meter.range_uj.saturating_sub(before) + after };
+            meter.lasts(elapsed).then_some(used)
         });
         used.sum()
     }
 }
 
 impl Meter {
+    /// Whether its range takes longer than this, however much is used.
+    fn lasts(&self, elapsed: Duration) -> bool {
+        elapsed.as_secs_f64() * POWER_MAX_W < self.range_uj as f64 * 1e-6
+    }
+
     fn read(&mut self) -> io::Result<u64> {
         let mut text = String::new();
         self.file.rewind()?;
@@ -111,7 +128,7 @@ mod tests {
         let folder = root.join(folder);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("name"), format!("{name}\n")).unwrap();
-        fs::write(folder.join("max_energy_range_uj"), "1000000\n").unwrap();
+        fs::write(folder.join("max_energy_range_uj"), "262000000000\n").unwrap();
         fs::write(folder.join("energy_uj"), energy_uj).unwrap();
     }
 
@@ -120,19 +137,23 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         zone(root, "intel-rapl:0", "package-0", "100\n");
-        zone(root, "intel-rapl:1", "package-1", "999990\n");
+        zone(root, "intel-rapl:1", "package-1", "261999999990\n");
         zone(root, "intel-rapl:0:0", "core", "50\n");
         zone(root, "intel-rapl:2", "psys", "7\n");
         zone(root, "intel-rapl-mmio:0", "package-0", "100\n");
         let mut meters = Meters::open(root).unwrap();
         let before = meters.read().unwrap();
-        assert_eq!(before, Readings(vec![100, 999_990]));
+        assert_eq!(before.uj, [100, 261_999_999_990]);
         fs::write(root.join("intel-rapl:0/energy_uj"), "600\n").unwrap();
         fs::write(root.join("intel-rapl:1/energy_uj"), "5\n").unwrap();
         fs::write(root.join("intel-rapl:0:0/energy_uj"), "90\n").unwrap();
         let after = meters.read().unwrap();
-        assert_eq!(meters.used_uj(&before, &after), 500 + 10 + 5);
-        assert_eq!(meters.used_uj(&after, &after), 0);
+        assert_eq!(meters.used_uj(&before, &after), Some(500 + 10 + 5));
+        assert_eq!(meters.used_uj(&after, &after), Some(0));
+        // A run so long that a meter may have gone round has no energy, whether the meter shows less or more.
+        let later = |seconds: u64| Readings { at: before.at + Duration::from_secs(seconds), ..after.clone() };
+        assert_eq!(meters.used_uj(&before, &later(261)), Some(500 + 10 + 5));
+        assert_eq!(meters.used_uj(&before, &later(263)), None);
         // A meter that breaks off makes no number.
         fs::write(root.join("intel-rapl:1/energy_uj"), "").unwrap();
         assert_eq!(meters.read(), None);

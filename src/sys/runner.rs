@@ -337,7 +337,7 @@ impl<'a> Counters<'a> {
     }
 
     fn energy_uj(&self, before: &Counts, after: &Counts) -> Option<u64> {
-        Some(self.meters.as_ref()?.used_uj(before.energy.as_ref()?, after.energy.as_ref()?))
+        self.meters.as_ref()?.used_uj(before.energy.as_ref()?, after.energy.as_ref()?)
     }
 }
 

@@ -5,6 +5,7 @@
 use super::plan::Purpose;
 use super::report::StoppedBecause;
 use super::run::Trial;
+use super::tally::CUSTOM_MAX;
 use crate::config::Metric;
 use crate::stats::decision::{Health, null_control, pairs_needed_at_least};
 use crate::stats::effect::Estimate;
@@ -29,18 +30,13 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
     found.extend(disturbed(trial));
     found.extend(too_few(trial));
     found.extend(open_guards(trial));
+    found.extend(short(trial));
     for (index, contender) in trial.plan.contenders.iter().enumerate() {
         let tally = &trial.tallies[index];
         let name = &contender.name;
         let Some(wall) = tally.median(&Metric::Wall) else {
             continue;
         };
-        if wall < SHORT_S {
-            found.push(format!(
-                "{name} takes less than {:.0} ms, much of it starting a process: let one run do more work",
-                SHORT_S * 1e3
-            ));
-        }
         if trial.plan.warmup == 0
             && tally.runs >= 5
             && tally.first_wall_s.is_some_and(|first| first > COLD * wall)
@@ -48,6 +44,12 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
             found.push(format!(
                 "the first run of {name} was much slower than the rest (cold caches): use --warmup 1, or --prepare \
                  with a command that empties the caches if the cold start is what you want to know"
+            ));
+        }
+        if tally.has_left_out_metrics {
+            found.push(format!(
+                "{name} reports more than {CUSTOM_MAX} metrics of its own; the others are left out: give a metric the \
+                 same name in every run"
             ));
         }
         if tally.with_survivors > 0 {
@@ -77,6 +79,24 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
     found
 }
 
+/// Said once, however many parameters a command is run with.
+fn short(trial: &Trial<'_>) -> Option<String> {
+    let timed = trial.plan.contenders.iter().zip(&trial.tallies);
+    let short: Vec<&str> = timed
+        .filter(|(_, tally)| tally.median(&Metric::Wall).is_some_and(|wall| wall < SHORT_S))
+        .map(|(contender, _)| contender.name.as_str())
+        .collect();
+    let who = match short.as_slice() {
+        [] => return None,
+        [one] => format!("{one} takes"),
+        [one, others @ ..] => format!("{one} and {} more take", others.len()),
+    };
+    Some(format!(
+        "{who} less than {:.0} ms, much of it starting a process: let one run do more work",
+        SHORT_S * 1e3
+    ))
+}
+
 /// Two commands that print different things may not be doing the same work.
 fn outputs(trial: &Trial<'_>) -> Option<String> {
     if !trial.plan.compares() {
@@ -86,12 +106,14 @@ fn outputs(trial: &Trial<'_>) -> Option<String> {
     if reference.len() != 1 {
         return None;
     }
-    let differs =
-        trial.tallies.iter().skip(1).position(|tally| tally.runs > 0 && tally.outputs != *reference)?;
+    let contenders = &trial.plan.contenders;
+    // Other parameters are other work, which is what was asked for.
+    let (differs, _) = contenders.iter().zip(&trial.tallies).find(|(contender, tally)| {
+        contender.parameters == contenders[0].parameters && tally.runs > 0 && tally.outputs != *reference
+    })?;
     Some(format!(
         "{} and {} print different things: make sure that they do the same work",
-        trial.plan.contenders[0].name,
-        trial.plan.contenders[differs + 1].name
+        contenders[0].name, differs.name
     ))
 }
 

@@ -25,6 +25,9 @@ const Z: f64 = 1.96;
 /// Fields of an arm's report, which no metric of a program may take the place of.
 const RESERVED: &[&str] = &["name", "command", "parameters", "runs"];
 
+/// Put before a name that is taken.
+const MOVED: &str = "metric_";
+
 pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
     let plan = trial.plan;
     let primary = &plan.primary.metric;
@@ -50,7 +53,7 @@ pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
     };
     Ok(Report {
         comparisons,
-        metric: primary.key().to_string(),
+        metric: field(primary),
         primary: primary.clone(),
         alpha,
         min_effect,
@@ -114,8 +117,14 @@ fn arms(trial: &Trial<'_>) -> Vec<ArmReport> {
 /// The metric's key; one that a program chose is moved out of the way of an arm's own fields and of built-in metrics.
 fn field(metric: &Metric) -> String {
     let key = metric.key();
-    let is_taken = || RESERVED.contains(&&*key) || Metric::BUILT_IN.iter().any(|known| known.key() == key);
-    if metric.is_custom() && is_taken() { format!("metric_{key}") } else { key.to_string() }
+    if metric.is_custom() && is_taken(&key) { format!("{MOVED}{key}") } else { key.to_string() }
+}
+
+/// What is moved must not push another name away, so a name that looks moved is taken as well.
+fn is_taken(key: &str) -> bool {
+    RESERVED.contains(&key)
+        || Metric::BUILT_IN.iter().any(|known| known.key() == key)
+        || key.strip_prefix(MOVED).is_some_and(is_taken)
 }
 
 /// Smallest and largest value of a metric over all arms: one axis for all histograms.
@@ -176,7 +185,7 @@ fn comparison(
     ComparisonReport {
         arm: compared.contender,
         against: 0,
-        metric: plan.primary.metric.key().to_string(),
+        metric: field(&plan.primary.metric),
         effect,
         interval,
         confidence: estimate.confidence,
@@ -210,7 +219,12 @@ fn of_values(estimate: &Estimate, better: Better) -> (f64, (Option<f64>, Option<
         Better::Lower => (estimate.ratio, estimate.low, estimate.high),
         Better::Higher => (1.0 / estimate.ratio, 1.0 / estimate.high, 1.0 / estimate.low),
     };
-    (ratio - 1.0, (Some(low - 1.0).filter(|_| low > 0.0), Some(high - 1.0).filter(|_| high.is_finite())))
+    // A ratio beyond all numbers is at least the largest one.
+    let change = |ratio: f64| (ratio - 1.0).min(f64::MAX);
+    (
+        change(ratio),
+        (Some(change(low)).filter(|_| low > 0.0), Some(change(high)).filter(|_| high.is_finite())),
+    )
 }
 
 fn guard_report(of: &Guard, compared: &Compared, test: &Test, plan: &Plan) -> GuardReport {
@@ -228,7 +242,7 @@ fn guard_report(of: &Guard, compared: &Compared, test: &Test, plan: &Plan) -> Gu
     // A pair that has no ratio may be the one that breaks it.
     let word =
         if compared.incomparable.contains(metric) { GuardWord::Open } else { guard(&worse, of.worse_max) };
-    GuardReport { metric: metric.key().to_string(), worse_max: of.worse_max, word, effect, interval }
+    GuardReport { metric: field(metric), worse_max: of.worse_max, word, effect, interval }
 }
 
 /// Whether more pairs would tell nothing new of a guard.
@@ -240,4 +254,22 @@ pub(super) fn is_settled(of: &Guard, compared: &Compared, test: &Test, plan: &Pl
 fn inverted(estimate: &Estimate) -> Estimate {
     let Estimate { ratio, low, high, .. } = *estimate;
     Estimate { ratio: 1.0 / ratio, low: 1.0 / high, high: 1.0 / low, ..*estimate }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_metric_takes_the_place_of_a_field() {
+        let check = |name: &str, expected: &str| {
+            assert_eq!(field(&Metric::Custom(name.to_owned())), expected);
+        };
+        check("tps", "tps");
+        check("runs", "metric_runs");
+        check("wall_s", "metric_wall_s");
+        check("metric_runs", "metric_metric_runs");
+        check("metric_tps", "metric_tps");
+        assert_eq!(field(&Metric::Wall), "wall_s");
+    }
 }

@@ -36,7 +36,7 @@ pub struct Report {
     /// How the metric grows with a parameter; only where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
-    /// The last calibration of this machine for this metric at this α.
+    /// The last calibration of this machine for this metric, α and smallest effect, by this version.
     pub calibration: Option<Calibration>,
     pub machine: Machine,
     pub warnings: Vec<String>,

@@ -282,7 +282,7 @@ impl<'a> Trial<'a> {
             }
             // Held until the round has been judged, which would disturb whoever comes next.
             let _alone = hands.alone()?;
-            let round = Round::run(self, drawn, hands)?;
+            let mut round = Round::run(self, drawn, hands)?;
             drawn += 1;
             let disturbance = round.disturbance();
             if round.reaches_cut_off() {
@@ -290,7 +290,7 @@ impl<'a> Trial<'a> {
             } else if self.redo.wants(&disturbance, self.rounds_done) {
                 continue;
             }
-            self.take(&round);
+            self.take(&mut round);
             self.judge(self.rounds_left(watch.elapsed(hands)));
             let progress = self.progress(watch.elapsed(hands));
             (hands.progress)(&progress);
@@ -298,11 +298,12 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    fn take(&mut self, round: &Round) {
+    fn take(&mut self, round: &mut Round) {
         let number = self.rounds_done;
         self.rounds_done += 1;
-        for run in &round.runs {
+        for run in &mut round.runs {
             let tally = &mut self.tallies[run.contender];
+            tally.bound_names(&mut run.sample, self.plan);
             tally.cut_short += u64::from(run.cut_short);
             tally.add(number, run.slot, &run.sample, self.plan.keep_samples);
         }

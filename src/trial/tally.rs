@@ -17,6 +17,10 @@ use crate::stats::sequential::Test;
 /// Different outputs that are told apart; a program with more varies anyway.
 const OUTPUTS_MAX: usize = 64;
 
+/// Metrics of its own that a contender may have. A program whose names differ from run to run means something else by
+/// them than a metric.
+pub(super) const CUSTOM_MAX: usize = 100;
+
 /// All runs of one contender.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -25,6 +29,8 @@ pub(super) struct Tally {
     pub samples: BTreeMap<Metric, Vec<Sampled>>,
     /// SHA-256 of what it wrote to standard output.
     pub outputs: BTreeSet<String>,
+    /// It reported more metrics of its own than are kept.
+    pub has_left_out_metrics: bool,
     /// Runs that were ended because they were far behind.
     pub cut_short: u64,
     /// Runs that left processes behind, which were killed.
@@ -37,6 +43,23 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Takes the program's own metrics from a sample that are too many to be kept; what decides or is guarded stays.
+    pub fn bound_names(&mut self, sample: &mut Sample, plan: &Plan) {
+        let known = self.metrics.keys().filter(|metric| metric.is_custom()).count();
+        let mut room = CUSTOM_MAX.saturating_sub(known);
+        let (metrics, has_left_out) = (&self.metrics, &mut self.has_left_out_metrics);
+        sample.custom.retain(|name, _| {
+            let metric = Metric::Custom(name.clone());
+            if metrics.contains_key(&metric) || plan.required().any(|required| *required == metric) {
+                return true;
+            }
+            let has_room = room > 0;
+            room = room.saturating_sub(1);
+            *has_left_out |= !has_room;
+            has_room
+        });
+    }
+
     pub fn add(&mut self, round: u32, slot: u32, sample: &Sample, keep: bool) {
         self.runs += 1;
         for (metric, value) in values(sample) {
@@ -160,6 +183,31 @@ mod tests {
     fn sample(wall_s: u64) -> Sample {
         let run = RunRecord::of(wall_s * 1_000_000_000);
         Sample { run, files: Vec::new(), custom: BTreeMap::new() }
+    }
+
+    #[test]
+    fn names_that_change_with_every_run_take_no_more_memory() {
+        let mut plan = plan();
+        plan.primary = Objective::lower(Metric::Custom("zz".to_owned()));
+        let mut tally = Tally::default();
+        for round in 0..300_u32 {
+            let mut sample = sample(1);
+            for name in ["always".to_owned(), format!("run-{round}"), "zz".to_owned()] {
+                sample.custom.insert(name, 1.0);
+            }
+            tally.bound_names(&mut sample, &plan);
+            tally.add(round, 0, &sample, true);
+        }
+        let count = |name: &str| tally.metrics.get(&Metric::Custom(name.to_owned())).map(Distribution::count);
+        assert_eq!((count("always"), count("zz"), count("run-0")), (Some(300), Some(300), Some(1)));
+        assert_eq!(tally.metrics.keys().filter(|metric| metric.is_custom()).count(), CUSTOM_MAX);
+        assert!(tally.has_left_out_metrics);
+        // What decides is kept also where it comes after too many others.
+        let mut many = sample(1);
+        many.custom = (0..200).map(|index| (format!("a{index}"), 1.0)).collect();
+        many.custom.insert("zz".to_owned(), 1.0);
+        Tally::default().bound_names(&mut many, &plan);
+        assert_eq!((many.custom.len(), many.custom.contains_key("zz")), (CUSTOM_MAX + 1, true));
     }
 
     #[test]

@@ -108,6 +108,12 @@ fn a_read_only_repository_is_named() {
     if let Some(ran) = unshared(&bench, "-Urm", &script(&root.display().to_string())) {
         ran.fails(2, &[".perfup", "Read-only file system", "perfup needs to write"]);
     }
+    // Nothing is run before it is known that the result can be written.
+    let analyse = script(&root.display().to_string()).replace("run --json --", "analyze --");
+    let analyse = analyse.replace("python3 slow.py", "./nope");
+    if let Some(ran) = unshared(&bench, "-Urm", &analyse) {
+        ran.fails(2, &["Read-only file system", "specs/"]);
+    }
     let git = root.join(".git");
     if let Some(ran) = unshared(&bench, "-Urm", &script(&git.display().to_string())) {
         ran.fails(2, &["hint:", ".git"]);

@@ -220,6 +220,58 @@ fn names_that_programs_choose_take_no_ones_place() {
     assert_eq!(arm["metric_runs"]["median"], 3.0);
     assert!(arm["wall_s"]["median"].as_f64().unwrap() < 7.0);
     assert_eq!((&arm["metric_wall_s"]["median"], &arm["own"]["median"]), (&7.0.into(), &1.0.into()));
+    // Such a metric may decide and guard, and is found where the document says.
+    let options = ["measure", "--runs", "12", "--export-json", "out.json", "--export-markdown", "out.md"];
+    let asked =
+        ["--metric", "runs", "--guard", "name=5%", "--vs", "sh -c 'echo METRIC runs=2; echo METRIC name=1'"];
+    let reference = ["--", "sh", "-c", "echo METRIC runs=4; echo METRIC name=1"];
+    let ran = bench.perfup(&[&options[..], &asked, &reference].concat()).expect(0);
+    let read = |name: &str| std::fs::read_to_string(bench.root().join(name)).unwrap();
+    let report: Value = serde_json::from_str(&read("out.json")).unwrap();
+    let comparison = &report["comparisons"][0];
+    for key in [&report["metric"], &comparison["metric"], &comparison["guards"][0]["metric"]] {
+        assert!(report["arms"][1][key.as_str().unwrap()]["median"].is_number(), "{key}");
+    }
+    assert!(!ran.stdout.contains("not run") && ran.stdout.contains("FASTER"), "{}", ran.stdout);
+    assert!(read("out.md").contains("| 12 | 4 | 4 | 4 |"), "{}", read("out.md"));
+}
+
+#[test]
+fn more_metrics_than_anyone_reads_are_left_out_and_it_is_said() {
+    let bench = Bench::bare(&[]);
+    let script = "for i in $(seq 120); do echo METRIC m$i=$i; done; echo METRIC z=1";
+    let args =
+        ["measure", "--runs", "2", "--metric", "z", "--export-json", "out.json", "--", "sh", "-c", script];
+    let ran = bench.perfup(&args).expect(0);
+    assert!(ran.stdout.contains("and 80 more, which --json shows"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("more than 100 metrics of its own"), "{}", ran.stderr);
+    let report: Value =
+        serde_json::from_str(&std::fs::read_to_string(bench.root().join("out.json")).unwrap()).unwrap();
+    let arm = report["arms"][0].as_object().unwrap();
+    assert_eq!(arm.keys().filter(|key| key.starts_with('m') && key[1..].parse::<u32>().is_ok()).count(), 100);
+    assert_eq!(arm["z"]["median"], 1.0);
+}
+
+#[test]
+fn numbers_at_both_ends_have_a_ratio() {
+    let bench = Bench::bare(&[]);
+    let [small, large] = ["1e-308", "1e308"].map(|number| format!("echo METRIC x={number}"));
+    let args = ["measure", "--shell", "--metric", "x", "--export-json", "out.json", &small, &large];
+    let ran = bench.perfup(&args).expect(0);
+    assert!(
+        ran.stdout.contains("1.80e308x worse (at least 1.80e308") && ran.stdout.len() < 2000,
+        "{}",
+        ran.stdout
+    );
+    let text = std::fs::read_to_string(bench.root().join("out.json")).unwrap();
+    assert!(
+        text.starts_with("{\n  \"schema\": \"perfup.measure/1\""),
+        "the first field names the format: {text}"
+    );
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let comparison = &report["comparisons"][0];
+    assert_eq!(comparison["verdict"], "SLOWER", "{comparison}");
+    assert!(comparison["effect"].as_f64().unwrap() > 1e300, "{comparison}");
 }
 
 #[test]

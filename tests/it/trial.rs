@@ -221,6 +221,12 @@ fn parameters_make_one_arm_per_combination() {
     );
     assert_eq!(report["arms"][3]["parameters"], serde_json::json!({"a": "0.001", "b": "3"}));
     assert_eq!(report["comparisons"].as_array().map(Vec::len), Some(3));
+    let warned = |words: &str| report["warnings"].to_string().matches(words).count();
+    assert_eq!(warned("print different things"), 0, "other parameters are other work: {report}");
+    assert!(warned("much of it starting a process") <= 1, "{report}");
+    let args = ["--runs", "2", "-L", "a", "1,2", "echo {a}", "echo b{a}"];
+    let report = measured(&bench, &args, 3);
+    assert!(report["warnings"].to_string().contains("echo 1 and echo b1 print different things"), "{report}");
 }
 
 #[test]
@@ -289,6 +295,11 @@ fn exports_are_complete() {
     assert!(
         lines[1].starts_with("true,") && lines[2].starts_with("sleep 0.05,") && lines[2].contains("SLOWER")
     );
+    let at = |name: &str| lines[0].split(',').position(|column| column == name).unwrap();
+    for (column, key) in [("user", "user_s"), ("system", "sys_s")] {
+        let cell = lines[1].split(',').nth(at(column)).unwrap();
+        assert_eq!(cell.parse::<f64>().unwrap(), number(&json["arms"][0][key]["mean"]), "{column}: {csv}");
+    }
     assert!(lines[0].contains(",context_switches,") && lines[0].contains(",page_faults"), "{csv}");
     let markdown = read("out.md");
     assert!(markdown.contains("| `short, \"quoted\"` | 12 |") && markdown.contains("SLOWER"), "{markdown}");

@@ -161,15 +161,16 @@ const EXAMPLES: &str = "Examples:
   perfup measure --vs './crunch-new data.txt' -- ./crunch data.txt
   perfup measure 'sort a.txt' 'sort --parallel=1 a.txt'     the first is the reference
   perfup measure -L level 1,6,9 'gzip -{level} -kc big'     one arm per value
-  perfup measure --scale n=1000..64000:x2 './crunch {n}'    how does the time grow?
+  perfup measure --scale size=1000..64000:x2 './crunch {size}'   how does the time grow?
   perfup measure --metric cpu --min-effect 2% --vs ./new -- ./old
-  perfup measure --metric-regex 'tps=([0-9.]+) tokens/s' --metric tps --higher tps --vs ./new -- ./old
+  perfup measure --metric-regex 'tps=([0-9.]+)' --metric tps --higher tps --vs ./new -- ./old
   perfup measure --guard peak-rss=5% --vs ./new -- ./old    faster, and no more memory?
   perfup measure --json --samples --runs 30 -- ./crunch | jq '.arms[0].wall_s.median'
 
 Exit codes:
   0 a verdict (faster, slower or equivalent)   1 a guarded metric got worse   2 usage
-  3 inconclusive within the budget, or a guard still open             5 invalid: a command failed, or the control found a difference";
+  3 inconclusive within the budget, or a guard still open
+  5 invalid: a command failed, or differs from itself in the control   130 interrupted";
 
 /// `5%`, `5 %` or `0.05`.
 pub(in crate::cli) fn percent(text: &str) -> Result<f64, String> {
@@ -205,6 +206,17 @@ fn factor(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn help_keeps_its_lines() {
+        use clap::CommandFactory;
+        // clap makes a new line of `{n}`, and breaks lines that are too long.
+        let help =
+            crate::cli::Cli::command().find_subcommand_mut("measure").unwrap().render_long_help().to_string();
+        for line in EXAMPLES.lines() {
+            assert!(help.contains(line), "{line:?} is not in: {help}");
+        }
+    }
 
     #[test]
     fn percentages_and_fractions_mean_the_same() {

@@ -90,8 +90,8 @@ fn json(report: &Report) -> Result<String, Failure> {
     Ok(format!("{}\n", report::json("measure", report)?))
 }
 
-/// `command,mean,stddev,median,user,system,min,max` as hyperfine writes them (seconds), then what it does not know,
-/// and the medians of all other metrics.
+/// `command,mean,stddev,median,user,system,min,max` as hyperfine writes them (seconds; user and system are means), then
+/// what it does not know, and the medians of all other metrics.
 fn csv(report: &Report) -> String {
     let parameters: Vec<&String> =
         report.arms.first().map(|arm| arm.parameters.keys().collect()).unwrap_or_default();
@@ -103,19 +103,23 @@ fn csv(report: &Report) -> String {
     let keys: BTreeSet<&String> = report.arms.iter().flat_map(|arm| arm.metrics.keys()).collect();
     let others: Vec<&String> = keys.into_iter().filter(|key| !shown.contains(&key.as_str())).collect();
     lines[0].extend(parameters.iter().map(|name| format!("parameter_{name}")));
-    lines[0].extend(others.iter().map(|key| (*key).clone()));
+    for key in &others {
+        let column = unlike(&lines[0], key);
+        lines[0].push(column);
+    }
     for (index, arm) in report.arms.iter().enumerate() {
         let wall = |value: fn(&crate::trial::MetricReport) -> f64| number(arm, "wall_s", value);
+        let mean = |key: &str| number(arm, key, |metric| metric.mean);
         let median = |key: &str| number(arm, key, |metric| metric.median);
         let comparison = report.comparisons.iter().find(|comparison| comparison.arm == index);
-        let bound = |bound: Option<f64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+        let bound = |bound: Option<f64>| bound.map(digits).unwrap_or_default();
         let mut line = vec![
             arm.command.clone(),
             wall(|metric| metric.mean),
             wall(|metric| metric.stddev),
             wall(|metric| metric.median),
-            median("user_s"),
-            median("sys_s"),
+            mean("user_s"),
+            mean("sys_s"),
             wall(|metric| metric.min),
             wall(|metric| metric.max),
             wall(|metric| metric.mad),
@@ -126,7 +130,7 @@ fn csv(report: &Report) -> String {
         line.extend(match comparison {
             None => vec![String::new(); 4],
             Some(comparison) => vec![
-                comparison.effect.to_string(),
+                digits(comparison.effect),
                 bound(comparison.interval.0),
                 bound(comparison.interval.1),
                 comparison.verdict.to_owned(),
@@ -142,8 +146,22 @@ fn csv(report: &Report) -> String {
         .collect()
 }
 
+/// The key, moved out of the way of the columns that there are.
+fn unlike(columns: &[String], key: &str) -> String {
+    let mut column = key.to_owned();
+    while columns.contains(&column) {
+        column.insert_str(0, "metric_");
+    }
+    column
+}
+
 fn number(arm: &ArmReport, key: &str, value: fn(&crate::trial::MetricReport) -> f64) -> String {
-    arm.metrics.get(key).map(|metric| value(metric).to_string()).unwrap_or_default()
+    arm.metrics.get(key).map(|metric| digits(value(metric))).unwrap_or_default()
+}
+
+/// All digits that tell the number from its neighbours, with a power of ten where that is shorter.
+fn digits(value: f64) -> String {
+    format!("{value:?}")
 }
 
 /// A cell as RFC 4180 wants it.
@@ -189,6 +207,15 @@ fn markdown(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_column_has_a_name_of_its_own() {
+        let columns = ["mean", "metric_mean", "n"].map(str::to_owned);
+        assert_eq!(
+            ["mean", "n", "tps"].map(|key| unlike(&columns, key)),
+            ["metric_metric_mean", "metric_n", "tps"]
+        );
+    }
 
     #[test]
     fn cells_with_commas_quotes_and_lines_are_quoted() {

@@ -20,7 +20,7 @@ use crate::report;
 use crate::stats::decision::Word;
 use crate::stats::guard::GuardWord;
 use crate::sys::signals;
-use crate::trial::calibrate::Calibrations;
+use crate::trial::calibrate::{Asked, Calibrations};
 use crate::trial::{self, ComparisonReport, Hands, Progress, Report};
 
 pub(super) use arguments::{
@@ -38,9 +38,10 @@ pub(super) fn measure(args: &MeasureArgs, global: &Global, terminal: &Terminal) 
     bar.clear();
     let mut report = report?;
     let calibrations = Calibrations::new(&setup::state_folder());
-    report.calibration = report
-        .alpha
-        .and_then(|alpha| calibrations.latest(&report.machine.fingerprint, &report.primary, alpha));
+    report.calibration = report.alpha.zip(report.min_effect).and_then(|(alpha, min_effect)| {
+        let (fingerprint, metric) = (&report.machine.fingerprint, &report.primary);
+        calibrations.latest(&Asked { fingerprint, metric, alpha, min_effect })
+    });
     let shown = if args.samples { report.clone() } else { report.clone().without_samples() };
     if global.json {
         terminal.result(&format!("{}\n", report::json("measure", &shown)?));

@@ -8,6 +8,12 @@ use super::arguments::MeasureArgs;
 /// Values of one parameter that are still a measurement and no typing error.
 const VALUES_MAX: usize = 1000;
 
+/// The smallest positive number has no digit before this decimal.
+const DECIMALS_MAX: usize = 324;
+
+/// Rounding errors of so many values are far below this share of a step.
+const HAIR: f64 = 1e-9;
+
 /// One value for each parameter.
 pub(super) type Values = BTreeMap<String, String>;
 
@@ -90,7 +96,8 @@ fn scale(text: &str) -> Result<(String, Vec<String>), Failure> {
     Ok((name.to_owned(), numbers(name, low, high, kind, by)?))
 }
 
-/// The numbers from `low` to `high`, written with as many decimals as the inputs have.
+/// The numbers from `low` to `high`, written with as many decimals as the inputs have: whole numbers stay whole, also
+/// when they are multiplied by 1.5. What looks alike then comes once.
 fn numbers(name: &str, low: &str, high: &str, kind: Step, step: &str) -> Result<Vec<String>, Failure> {
     let read = |text: &str| {
         text.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(|| {
@@ -108,24 +115,45 @@ fn numbers(name: &str, low: &str, high: &str, kind: Step, step: &str) -> Result<
             "the step must lead upwards",
         ));
     }
-    let decimals = |text: &str| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    let decimals = [low, high, step].map(decimals).into_iter().max().unwrap_or(0);
-    let mut values = Vec::new();
+    let written = match kind {
+        Step::Add => vec![low, high, step],
+        Step::Multiply => vec![low, high],
+    };
+    let decimals = written.into_iter().map(decimals).max().unwrap_or(0);
+    // The last value belongs to the range also when rounding has put it a hair above.
+    let end = match kind {
+        Step::Add => last + by * HAIR,
+        Step::Multiply => last * (1.0 + HAIR),
+    };
+    let mut values: Vec<String> = Vec::new();
     for index in 0..=VALUES_MAX {
         let value = match kind {
             Step::Add => first + by * index as f64,
             Step::Multiply => first * by.powi(i32::try_from(index).unwrap_or(i32::MAX)),
         };
-        // The last value belongs to the range also when rounding has put it a hair above.
-        if value > last * (1.0 + 1e-12) + 1e-12 {
+        if value > end {
             return Ok(values);
         }
-        values.push(format!("{value:.decimals$}"));
+        // Half away from zero: 1, 1.5, 2.25 are 1, 2, 2, where halves to the even would depend on the digit before.
+        let value = if decimals == 0 { value.round() } else { value };
+        let text = format!("{value:.decimals$}");
+        if values.last() != Some(&text) {
+            values.push(text);
+        }
     }
     Err(Failure::usage(
         format!("the parameter {name} has more than {VALUES_MAX} values"),
         "take a larger step",
     ))
+}
+
+/// Decimals that a number is written with: 2 of `0.25`, 3 of `1e-3`.
+fn decimals(text: &str) -> usize {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let after_point = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let exponent: i64 = exponent.parse().unwrap_or(0);
+    let decimals = i64::try_from(after_point).unwrap_or(i64::MAX).saturating_sub(exponent);
+    usize::try_from(decimals.max(0)).unwrap_or(usize::MAX).min(DECIMALS_MAX)
 }
 
 #[cfg(test)]
@@ -147,6 +175,14 @@ mod tests {
         check("n=10..35:+10", Some(&["10", "20", "30"]));
         check("n=0.1..0.3:+0.1", Some(&["0.1", "0.2", "0.3"]));
         check("n=1,10,100", Some(&["1", "10", "100"]));
+        check("n=1..8:x1.5", Some(&["1", "2", "3", "5", "8"]));
+        check("n=0.5..2:x2", Some(&["0.5", "1.0", "2.0"]));
+        check("n=1e3..4e3", Some(&["1000", "2000", "4000"]));
+        check("n=1e-3..4e-3:+1.5e-3", Some(&["0.0010", "0.0025", "0.0040"]));
+        check(
+            "n=1e-15..3e-15:+1e-15",
+            Some(&["0.000000000000001", "0.000000000000002", "0.000000000000003"]),
+        );
         check("n=1..10:x1", None);
         check("n=10..1", None);
         check("n=0..10:x2", None);
@@ -155,6 +191,19 @@ mod tests {
         check("n", None);
         check("n=1..2:3", None);
         check("n=1..1e9:+1", None);
+    }
+
+    #[test]
+    fn decimals_are_those_that_are_written() {
+        let check = |text: &str, expected: usize| assert_eq!(decimals(text), expected, "{text}");
+        check("12", 0);
+        check("0.25", 2);
+        check("1e-3", 3);
+        check("1.5E-3", 4);
+        check("1.5e3", 0);
+        check("1.25e1", 1);
+        check("0e-99999999999999999999", 0);
+        check("0e-999999999", DECIMALS_MAX);
     }
 
     #[test]

@@ -25,11 +25,14 @@ const BESIDE: &[Metric] = &[Metric::Wall, Metric::Cpu, Metric::PeakRss, Metric::
 /// Metrics of the program's own that are told beside them.
 const CUSTOM_BESIDE: usize = 8;
 
+/// As many of a command that stands alone.
+const CUSTOM_ALONE: usize = 20;
+
 pub(super) fn text(report: &Report, width: usize) -> String {
     let mut text = String::new();
     arms(report, width, &mut text);
     if report.arms.len() == 1 {
-        details(&report.arms[0], &report.primary, &mut text);
+        details(report, &report.arms[0], &mut text);
     }
     for comparison in &report.comparisons {
         text.push('\n');
@@ -107,18 +110,26 @@ fn arms(report: &Report, width: usize, text: &mut String) {
 }
 
 /// The other metrics of a command that stands alone.
-fn details(arm: &ArmReport, primary: &Metric, text: &mut String) {
-    for metric in Metric::BUILT_IN.iter().filter(|metric| *metric != primary) {
+fn details(report: &Report, arm: &ArmReport, text: &mut String) {
+    for metric in Metric::BUILT_IN.iter().filter(|&metric| *metric != report.primary) {
         if let Some(found) = arm.metrics.get(&*metric.key()) {
             let value = words::value(metric, found.median);
             let range = format!("{} … {}", words::value(metric, found.min), words::value(metric, found.max));
             text.push_str(&format!("   {:22} {value:>10}   {range}\n", metric.id()));
         }
     }
-    for (key, found) in &arm.metrics {
-        if !Metric::BUILT_IN.iter().any(|metric| metric.key() == *key) && *key != *primary.key() {
-            text.push_str(&format!("   {key:22} {:>10}   {} … {}\n", found.median, found.min, found.max));
-        }
+    let custom = arm.metrics.iter().filter(|(key, _)| {
+        !Metric::BUILT_IN.iter().any(|metric| metric.key() == **key) && **key != report.metric
+    });
+    let mut custom: Vec<_> = custom.collect();
+    let more = custom.len().saturating_sub(CUSTOM_ALONE);
+    custom.truncate(CUSTOM_ALONE);
+    for (key, found) in custom {
+        let [median, min, max] = [found.median, found.min, found.max].map(words::count);
+        text.push_str(&format!("   {key:22} {median:>10}   {min} … {max}\n"));
+    }
+    if more > 0 {
+        text.push_str(&format!("   and {more} more, which --json shows\n"));
     }
 }
 
@@ -199,7 +210,7 @@ fn evidence(comparison: &ComparisonReport) -> String {
     )
 }
 
-/// `calibrated 3 h ago (noise: present): 0 of 100 verdicts wrong (0.0–3.6 %), +10 % found in 98 of 100 (93–100 %)`.
+/// `calibrated 3 h ago (noise: present, at most 60 pairs of 5.01 ms): 0 of 100 verdicts wrong (0.0–3.6 %), +10 % found in 98 of 100 (93–100 %)`.
 fn cited(calibration: &Calibration) -> String {
     let found: Vec<String> = calibration
         .rates
@@ -214,7 +225,13 @@ fn cited(calibration: &Calibration) -> String {
         })
         .collect();
     let age = words::span(jiff::Timestamp::now().as_millisecond() - calibration.created_at);
-    format!("calibrated {age} ago (noise: {}): {}\n", calibration.noise.word(), found.join(", "))
+    format!(
+        "calibrated {age} ago (noise: {}, at most {} pairs of {}): {}\n",
+        calibration.noise.word(),
+        calibration.pairs_max,
+        words::seconds(calibration.run_s),
+        found.join(", ")
+    )
 }
 
 /// Three digits, or a power of ten.

@@ -1,8 +1,9 @@
 //! Calibration: does perfup keep its promise on this machine, now? Whole trials of a program against itself, which must
 //! find nothing, and against itself made slower by a known amount, which they should find.
 //!
-//! Every trial is the one that `perfup measure` runs, with real processes on the machine as it is, or under the bundled
-//! noise generator. **Invariant**: nothing is simulated here.
+//! Every trial is decided as `perfup measure` decides, with real processes on the machine as it is, or under the bundled
+//! noise generator; without warm-up, control rounds and the cut-off of slow runs.
+//! **Invariant**: nothing is simulated here.
 
 mod noise;
 mod store;
@@ -28,7 +29,7 @@ use crate::sys::signals;
 use crate::sys::wire::RunEnd;
 
 pub use noise::Noise;
-pub use store::Calibrations;
+pub use store::{Asked, Calibrations};
 
 /// Confidence of every interval of a rate.
 pub const CONFIDENCE: f64 = 0.95;
