@@ -231,8 +231,20 @@ impl Test {
         let out_of_reach = |side| !self.none.reaches_at_best(side, remaining, enough_ln);
         match self.plan.question {
             Question::Faster => self.refutes(&self.faster, Side::Above) || out_of_reach(Side::Below),
-            Question::Different => out_of_reach(Side::Below) && out_of_reach(Side::Above),
+            Question::Different => {
+                out_of_reach(Side::Below)
+                    && out_of_reach(Side::Above)
+                    && !self.equivalent_is_within_reach(remaining, enough_ln)
+            }
         }
+    }
+
+    /// Whether so many more pairs, each as good as a pair can be for both margins at once, could show that the effect
+    /// is within them.
+    fn equivalent_is_within_reach(&self, remaining: usize, enough_ln: f64) -> bool {
+        self.plan.min_effect > 0.0
+            && self.slower.reaches_at_best(Side::Below, remaining, enough_ln)
+            && self.faster.reaches_at_best(Side::Above, remaining, enough_ln)
     }
 
     /// Pairs until the budget is spent, as far as one need look.

@@ -103,3 +103,24 @@ fn hope_fades_where_an_answer_is_improbable_and_only_there() {
         "so many pairs are to be made"
     );
 }
+
+#[test]
+fn giving_up_costs_no_word_that_more_pairs_would_have_brought() {
+    const SESSIONS: u64 = 300;
+    let mut equivalent = 0;
+    for noise in [Noise::Learned, Noise::Unknown] {
+        let plan = TestPlan { alpha: 0.01, pairs_max: 60, min_effect: 0.01, noise, ..PLAN };
+        for seed in 0..SESSIONS {
+            let (mut rng, mut test) = (Rng::new(seed), Test::new(plan));
+            let (mut stopped, mut word) = (None, None);
+            for _ in 0..plan.pairs_max {
+                test.push(0.015 * rng.normal());
+                stopped = stopped.or_else(|| test.answer().map(|answer| answer.word));
+                word = word.or_else(|| test.word().map(|(word, _)| word));
+            }
+            assert_eq!(stopped, Some(word.unwrap_or(Word::Inconclusive)), "{noise:?}, seed {seed}");
+            equivalent += u32::from(word == Some(Word::Equivalent));
+        }
+    }
+    assert!(equivalent > 60, "the question is within reach: {equivalent}");
+}
