@@ -44,15 +44,35 @@ impl Test {
 
     /// Adds the ln B/A of the next pair. One that is not finite is no measurement: it ends the test.
     pub fn push(&mut self, log_ratio: f64) {
+        self.push_cut(log_ratio, &[]);
+    }
+
+    /// As [`Self::push`], of a pair whose values were both cut at the same limit, which one of them (or both) exceeds:
+    /// how far beyond `log_ratio` the true one lies on these sides is not known.
+    ///
+    /// About no difference the cut value is as good as the true one, since both sides are cut alike. About any other
+    /// effect it is taken for the least favourable one.
+    pub fn push_cut(&mut self, log_ratio: f64, beyond: &[Side]) {
         if !log_ratio.is_finite() {
             self.bad = true;
             return;
         }
         let scale = self.log_ratios.scales().current();
-        for weigher in [&mut self.none, &mut self.slower, &mut self.faster] {
-            weigher.push(log_ratio, scale);
-        }
-        self.log_ratios.push(log_ratio);
+        let at_worst = |side, worst| if beyond.contains(&side) { worst } else { log_ratio };
+        self.none.push(log_ratio, scale);
+        self.slower.push(at_worst(Side::Above, f64::INFINITY), scale);
+        self.faster.push(at_worst(Side::Below, f64::NEG_INFINITY), scale);
+        self.log_ratios.push_cut(log_ratio, beyond);
+    }
+
+    /// Whether the pairs cannot bound the effect on a side because values were cut there: the estimate is then no more
+    /// than a bound itself.
+    #[must_use]
+    pub fn is_cut_off(&self, side: Side) -> bool {
+        let estimate = self.estimate();
+        let unbounded =
+            if side == Side::Above { estimate.high == f64::INFINITY } else { estimate.low <= 0.0 };
+        unbounded && self.log_ratios.is_cut(side)
     }
 
     /// Pairs with a finite log ratio.

@@ -65,7 +65,7 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
         if tally.cut_short > 0 {
             found.push(format!(
                 "{} of {} runs of {name} were cut short, being {}x slower than the longest of {}: its own times are \
-                 too low (--no-race runs them to the end)",
+                 too low, and so is the effect (--no-race runs them to the end)",
                 tally.cut_short,
                 tally.runs,
                 trial.plan.race.unwrap_or(1.0),

@@ -12,6 +12,7 @@ use crate::config::{Better, Guard, Metric, Objective};
 use crate::stats::decision::{Decision, Word, null_control};
 use crate::stats::distribution::Distribution;
 use crate::stats::effect::Estimate;
+use crate::stats::evidence::Side;
 use crate::stats::guard::{GuardWord, guard};
 use crate::stats::scaling::fit;
 use crate::stats::sequential::Test;
@@ -178,6 +179,7 @@ fn comparison(
         against: 0,
         metric: plan.primary.metric.key().to_string(),
         effect,
+        effect_is_bound: test.is_cut_off(Side::Above),
         interval,
         confidence: estimate.confidence,
         evidence: decision.e_value_ln.exp().min(f64::MAX),

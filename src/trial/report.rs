@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::calibrate::Calibration;
 use crate::config::Metric;
 use crate::machine::{Facts, Strain};
+use crate::report::words;
 use crate::stats::decision::{Decision, NullControl, Stopped, Word};
 use crate::stats::effect::Estimate;
 use crate::stats::guard::GuardWord;
@@ -141,6 +142,8 @@ pub struct ComparisonReport {
     pub metric: String,
     /// By how much the arm's value is larger than the reference's, as a fraction: −0.2 is 20 % less.
     pub effect: f64,
+    /// So many runs were cut short that `effect` is only a lower bound: the arm may be slower by any amount.
+    pub effect_is_bound: bool,
     /// Bounds of `effect` that hold at any stopping time; `null` where the pairs cannot bound it.
     pub interval: (Option<f64>, Option<f64>),
     pub confidence: f64,
@@ -209,6 +212,15 @@ pub enum StoppedBecause {
     /// Both are the same program: nothing to compare.
     IdenticalPrograms,
     Interrupted,
+}
+
+impl ComparisonReport {
+    /// The effect in words, for people.
+    #[must_use]
+    pub fn words(&self, metric: &Metric) -> String {
+        let least = if self.effect_is_bound { "at least " } else { "" };
+        format!("{least}{}", words::comparison(&self.decision.estimate, metric))
+    }
 }
 
 impl From<Stopped> for StoppedBecause {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::TrialError;
 use super::order;
 use super::run::{Hands, Trial};
-use crate::config::Metric;
+use crate::config::{Metric, Objective};
 use crate::measure::{Arm, Disturbance, Sample};
 use crate::sys::wire::RunEnd;
 
@@ -70,7 +70,7 @@ impl Round {
 fn cut_off(trial: &Trial<'_>, contender: usize) -> Option<Duration> {
     let longest_s = trial.tallies[0].longest_wall_s;
     // Only a time can be cut short and still be known to be the larger one.
-    let races = contender > 0 && longest_s > 0.0 && trial.plan.primary.metric == Metric::Wall;
+    let races = contender > 0 && longest_s > 0.0 && trial.plan.primary == Objective::lower(Metric::Wall);
     let cut_off = Duration::try_from_secs_f64(trial.plan.race.filter(|_| races)? * longest_s).ok()?;
     (cut_off < trial.plan.contenders[contender].arm.timeout).then_some(cut_off)
 }

@@ -273,7 +273,8 @@ impl<'a> Trial<'a> {
         }
         for (index, compared) in self.comparisons.iter_mut().enumerate() {
             if let Some(run) = round.of(compared.contender) {
-                self.race.push(index, compared.add(&reference.sample, run, self.plan));
+                let (log_ratio, beyond) = compared.add(&reference.sample, run, self.plan);
+                self.race.push_cut(index, log_ratio, &beyond);
             }
         }
     }

@@ -342,3 +342,20 @@ fn a_calibration_is_made_kept_and_cited() {
     let report = measured(&bench, &args, 3);
     assert_eq!(report["calibration"]["seed"], calibration["seed"], "{report}");
 }
+
+#[test]
+fn a_run_that_is_cut_short_makes_the_effect_a_lower_bound() {
+    let bench = Bench::bare(&[]);
+    let args = ["--runs", "14", "--vs", "sleep 0.4", "--export-csv", "x.csv", "--export-markdown", "x.md"];
+    let report = measured(&bench, &[&args[..], &["--", "sleep", "0.005"]].concat(), 0);
+    let comparison = &report["comparisons"][0];
+    assert_eq!((&comparison["verdict"], &comparison["effect_is_bound"]), (&"SLOWER".into(), &true.into()));
+    assert!(number(&comparison["interval"][0]) > 1.0 && comparison["interval"][1].is_null(), "{comparison}");
+    let read = |name: &str| std::fs::read_to_string(bench.root().join(name)).unwrap();
+    assert!(read("x.md").contains("at least ") && read("x.csv").contains("SLOWER,true"));
+    let whole =
+        measured(&bench, &["--runs", "14", "--no-race", "--vs", "sleep 0.1", "--", "sleep", "0.005"], 0);
+    let comparison = &whole["comparisons"][0];
+    assert_eq!(comparison["effect_is_bound"], false);
+    assert!(comparison["interval"][1].is_number(), "{comparison}");
+}

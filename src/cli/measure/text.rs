@@ -131,7 +131,6 @@ fn verdict(report: &Report, comparison: &ComparisonReport, text: &mut String) {
         Word::Inconclusive => WARN,
     };
     let (arm, against) = (letter(comparison.arm), letter(comparison.against));
-    let estimate = &decision.estimate;
     let said = match (decision.word, comparison.stopped_because) {
         (_, StoppedBecause::IdenticalPrograms) => {
             format!("{arm} is the same program as {against}, byte for byte: nothing to compare")
@@ -139,9 +138,9 @@ fn verdict(report: &Report, comparison: &ComparisonReport, text: &mut String) {
         (Word::Equivalent, _) => format!(
             "{arm} is within ±{} of {against}: {}",
             words::percent(report.min_effect.unwrap_or(0.0)),
-            words::comparison(estimate, &report.primary)
+            comparison.words(&report.primary)
         ),
-        _ => format!("{arm} against {against}: {}", words::comparison(estimate, &report.primary)),
+        _ => format!("{arm} against {against}: {}", comparison.words(&report.primary)),
     };
     text.push_str(&format!("{}  {said}\n", paint(style, comparison.verdict)));
     if comparison.stopped_because == StoppedBecause::IdenticalPrograms {
