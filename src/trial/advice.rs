@@ -6,7 +6,7 @@ use super::plan::Purpose;
 use super::report::StoppedBecause;
 use super::run::Trial;
 use crate::config::Metric;
-use crate::stats::decision::{Health, null_control, pairs_needed_at_least};
+use crate::stats::decision::pairs_needed_at_least;
 use crate::stats::effect::Estimate;
 
 /// Below this the start of a process is a large part of what is timed, seconds.
@@ -25,7 +25,7 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
     let mut found = trial.facts.warnings();
     found.extend(trial.strain.warnings());
     found.extend(outputs(trial));
-    found.extend(control(trial));
+    found.extend(carried_over(trial));
     found.extend(disturbed(trial));
     found.extend(too_few(trial));
     found.extend(open_guards(trial));
@@ -95,13 +95,14 @@ fn outputs(trial: &Trial<'_>) -> Option<String> {
     ))
 }
 
-fn control(trial: &Trial<'_>) -> Option<String> {
-    let control = null_control(&trial.control, trial.plan.side_test().alpha);
-    (control.health == Health::Biased).then(|| {
+fn carried_over(trial: &Trial<'_>) -> Option<String> {
+    let carried = trial.carry_over();
+    (trial.plan.compares() && carried.found).then(|| {
         format!(
-            "{} differs from itself in {} control pairs: whatever does that also spoils the comparison; look for state \
-             that one run leaves to the next (files, caches, a busy port)",
-            trial.plan.contenders[0].name, control.pairs
+            "how long a run takes depends on which command ran just before it (p = {:.4}, from the random order of {} \
+             rounds): one command leaves state to the next (files, caches, a busy port), so nothing can be said of \
+             either alone; give each its own files, or remove what is left with --prepare",
+            carried.p_value, carried.runs
         )
     })
 }

@@ -9,7 +9,7 @@ use super::report::{
 use super::run::Trial;
 use super::tally::{Compared, Tally};
 use crate::config::{Better, Guard, Metric, Objective};
-use crate::stats::decision::{Decision, Word, null_control};
+use crate::stats::decision::{Decision, Word};
 use crate::stats::distribution::Distribution;
 use crate::stats::effect::Estimate;
 use crate::stats::evidence::Side;
@@ -33,16 +33,21 @@ pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
     if !measured && trial.comparisons.iter().all(|compared| compared.pairs > 0) {
         return Err(TrialError::Interrupted);
     }
-    let control = (!trial.control.is_empty()).then(|| null_control(&trial.control, plan.side_test().alpha));
+    let carry_over = plan.compares().then(|| trial.carry_over());
     let comparisons = trial
         .compared()
         .filter_map(|(compared, test)| {
             let (decision, why) = compared.closed?;
-            let decision = match &control {
-                Some(control) => decision.checked_against(control),
-                None => decision,
-            };
-            Some(comparison(&trial, compared, test, decision, why))
+            let spoilt = carry_over.is_some_and(|carried| carried.found);
+            Some(match why {
+                // Nothing was run for it.
+                StoppedBecause::IdenticalPrograms => comparison(&trial, compared, test, decision, why),
+                _ if spoilt => {
+                    let voided = Decision { word: Word::Invalid, ..decision };
+                    comparison(&trial, compared, test, voided, StoppedBecause::CarryOver)
+                }
+                _ => comparison(&trial, compared, test, decision, why),
+            })
         })
         .collect();
     let (alpha, min_effect) = match plan.purpose {
@@ -59,7 +64,7 @@ pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
         rounds: trial.rounds_done,
         rounds_redone: trial.redo.redone(),
         elapsed_s: trial.elapsed.as_secs_f64(),
-        control,
+        carry_over,
         machine: Machine {
             fingerprint: trial.facts.fingerprint(),
             facts: trial.facts.clone(),

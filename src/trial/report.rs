@@ -8,7 +8,8 @@ use super::calibrate::Calibration;
 use crate::config::Metric;
 use crate::machine::{Facts, Strain};
 use crate::report::words;
-use crate::stats::decision::{Decision, NullControl, Stopped, Word};
+use crate::stats::carry_over::CarryOver;
+use crate::stats::decision::{Decision, Stopped, Word};
 use crate::stats::effect::Estimate;
 use crate::stats::guard::GuardWord;
 use crate::stats::scaling::Fit;
@@ -32,8 +33,8 @@ pub struct Report {
     /// Rounds thrown away and run again because something else disturbed the machine.
     pub rounds_redone: u32,
     pub elapsed_s: f64,
-    /// The first arm against itself; absent when no control round was run.
-    pub control: Option<NullControl>,
+    /// Whether runs depend on what ran directly before them; absent when nothing was compared.
+    pub carry_over: Option<CarryOver>,
     /// How the metric grows with a parameter; only where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
@@ -209,6 +210,8 @@ pub enum StoppedBecause {
     Budget,
     /// A value was no number.
     BadData,
+    /// Runs depend on what ran before them: whatever the pairs show is not about the commands alone.
+    CarryOver,
     /// Both are the same program: nothing to compare.
     IdenticalPrograms,
     Interrupted,

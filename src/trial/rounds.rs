@@ -7,14 +7,14 @@ use super::order;
 use super::run::{Hands, Trial};
 use crate::config::{Metric, Objective};
 use crate::measure::{Arm, Disturbance, Sample};
+use crate::stats::carry_over::FirstRun;
 use crate::sys::wire::RunEnd;
 
 /// All runs of a round.
 #[derive(Debug)]
 pub(super) struct Round {
+    /// In the order in which they were run.
     pub runs: Vec<Run>,
-    /// The reference's second run.
-    pub control: Option<Sample>,
 }
 
 /// One contender's run within a round.
@@ -32,24 +32,13 @@ pub(super) struct Run {
 impl Round {
     /// Runs the `drawn`-th round; rounds that are thrown away count here.
     pub fn run(trial: &Trial<'_>, drawn: u32, hands: &Hands<'_>) -> Result<Self, TrialError> {
-        let mut contenders = trial.in_question();
-        let every = trial.plan.control_every;
-        let controlled = every > 0 && drawn % every == every - 1;
-        if controlled {
-            contenders.push(0);
-        }
-        let control_index = controlled.then(|| contenders.len() - 1);
-        let mut round = Self { runs: Vec::with_capacity(contenders.len()), control: None };
+        let contenders = trial.in_question();
+        let mut round = Self { runs: Vec::with_capacity(contenders.len()) };
         let order = order::of_round(trial.plan.seed, drawn, contenders.len());
         for (slot, index) in order.into_iter().enumerate() {
             let contender = contenders[index];
             let when = format!("round {}", trial.rounds_done + 1);
-            let run = one_run(trial, contender, drawn, slot, &when, hands)?;
-            if Some(index) == control_index {
-                round.control = Some(run.sample);
-            } else {
-                round.runs.push(run);
-            }
+            round.runs.push(one_run(trial, contender, drawn, slot, &when, hands)?);
         }
         Ok(round)
     }
@@ -60,9 +49,19 @@ impl Round {
 
     /// What else went on during the round, whoever was running.
     pub fn disturbance(&self) -> Disturbance {
-        Disturbance::of(
-            self.runs.iter().map(|run| &run.sample).chain(&self.control).map(|sample| &sample.run),
-        )
+        Disturbance::of(self.runs.iter().map(|run| &run.sample.run))
+    }
+
+    /// Its first run, by the order of the round before, which was drawn just before this one.
+    pub fn first_run(&self, before: &Self, drawn: u32, metric: &Metric) -> Option<FirstRun> {
+        let first = self.runs.first()?;
+        Some(FirstRun {
+            round: drawn,
+            command: first.contender,
+            value: first.sample.metric(metric).filter(|&value| value > 0.0)?,
+            before: before.runs.last()?.contender,
+            candidates: before.runs.iter().map(|run| run.contender).collect(),
+        })
     }
 }
 

@@ -157,7 +157,6 @@ mod tests {
             rounds: Rounds::Needed { min: 0, max: 60 },
             budget: Duration::MAX,
             warmup: 0,
-            control_every: 0,
             race: Some(10.0),
             failures: Failures::Refused,
             seed: 1,

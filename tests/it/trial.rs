@@ -64,19 +64,7 @@ fn a_slower_program_is_called_slower_and_the_reverse_faster() {
 #[test]
 fn a_fixed_number_of_runs_gives_that_many_pairs_in_random_order() {
     let bench = Bench::bare(&[]);
-    let args = [
-        "--runs",
-        "24",
-        "--samples",
-        "--seed",
-        "7",
-        "--control-every",
-        "0",
-        "--vs",
-        "sleep 0.05",
-        "--",
-        "true",
-    ];
+    let args = ["--runs", "24", "--samples", "--seed", "7", "--vs", "sleep 0.05", "--", "true"];
     let report = measured(&bench, &args, 0);
     let slots = |arm: usize| -> Vec<u64> {
         let samples = report["arms"][arm]["wall_s"]["samples"].as_array().unwrap();
@@ -151,8 +139,6 @@ fn commands_around_the_runs_run_when_they_should() {
         "3",
         "--warmup",
         "2",
-        "--control-every",
-        "0",
         "--setup",
         "echo setup {n} >> log",
         "--prepare",
@@ -358,4 +344,20 @@ fn a_run_that_is_cut_short_makes_the_effect_a_lower_bound() {
     let comparison = &whole["comparisons"][0];
     assert_eq!(comparison["effect_is_bound"], false);
     assert!(comparison["interval"][1].is_number(), "{comparison}");
+}
+
+#[test]
+fn a_command_that_spoils_the_next_run_makes_the_comparison_invalid() {
+    let bench = Bench::bare(&[]);
+    let (a, b) = ("sh -c 'test -e f && sleep 0.03; rm -f f'", "sh -c 'touch f'");
+    let args = ["measure", "--runs", "60", "--seed", "7", "--json", "--vs", b, "--", a];
+    let ran = bench.perfup(&args).expect(5);
+    assert!(ran.stderr.contains("--prepare"), "{}", ran.stderr);
+    let report = ran.json(MEASURE);
+    let comparison = &report["comparisons"][0];
+    assert_eq!(
+        (&comparison["verdict"], &comparison["stopped_because"]),
+        (&"INVALID".into(), &"carry-over".into())
+    );
+    assert!(report["carry_over"]["found"] == true && number(&report["carry_over"]["p_value"]) <= 0.001);
 }

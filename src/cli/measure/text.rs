@@ -45,12 +45,10 @@ pub(super) fn text(report: &Report, width: usize) -> String {
         0 => String::new(),
         rounds => format!(", {rounds} disturbed rounds run again"),
     };
-    let control =
-        report.control.map_or(String::new(), |control| format!(", {} control pairs", control.pairs));
     text.push_str(&paint(
         DIM,
         format!(
-            "{} rounds in {}{control}{redone}; seed {}\n",
+            "{} rounds in {}{redone}; seed {}\n",
             report.rounds,
             words::seconds(report.elapsed_s),
             report.seed
@@ -238,6 +236,7 @@ fn why(stopped: StoppedBecause) -> &'static str {
         StoppedBecause::Pairs => "the limit of runs (--max-runs)",
         StoppedBecause::Budget => "the time budget (--budget)",
         StoppedBecause::BadData => "a value was not a positive number",
+        StoppedBecause::CarryOver => "runs depend on what ran before them: see the warning",
         StoppedBecause::IdenticalPrograms => "nothing to compare",
         StoppedBecause::Interrupted => "interrupted",
     }
