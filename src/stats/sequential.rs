@@ -9,7 +9,7 @@
 use super::decision::{Bar, Decision, Part, Question, Status, Stopped, TestPlan, Word};
 use super::effect::{EXACT_PAIRS_MAX, Estimate, centre, estimate_of, refutes};
 use super::evidence::{Evidence, Side, Weigher};
-use super::forecast::Forecast;
+use super::forecast::{Forecast, effect_seen};
 use super::log_ratios::LogRatios;
 use super::noise::LEARNED_PAIRS_MIN;
 use super::summary::MAD_TO_SIGMA;
@@ -155,6 +155,16 @@ impl Test {
         let forecast = self.forecast(&self.none, side, centre.abs().max(margin), noise);
         let missing = self.plan.pairs_min.saturating_sub(self.pairs());
         forecast.pairs().map(|pairs| pairs.max(missing))
+    }
+
+    /// The smallest effect (a fraction) that so many pairs of this noise show in at least 80 of 100 sessions, with the
+    /// evidence asked for; at least the plan's `min_effect`. `None` where so few pairs can show nothing at all.
+    #[must_use]
+    pub fn minimum_detectable(&self) -> Option<f64> {
+        let threshold_ln = self.bar.below_ln.max(self.bar.above_ln);
+        let sigmas = effect_seen(self.pairs(), threshold_ln)?;
+        let noise = self.log_ratios.mad()? * MAD_TO_SIGMA;
+        Some((sigmas * noise).exp_m1().max(self.plan.min_effect))
     }
 
     /// Whether some word is still within reach of a lucky session of `pairs_left` more pairs at most, if the effect is

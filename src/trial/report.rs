@@ -105,8 +105,9 @@ pub struct MetricReport {
     pub stddev: f64,
     /// Median absolute deviation from the median, unscaled.
     pub mad: f64,
-    /// 95 % order-statistic interval of the median, if the runs are independent.
-    pub median_interval: (f64, f64),
+    /// 95 % order-statistic interval of the median, if the runs are independent and their number was fixed beforehand;
+    /// absent below six runs.
+    pub median_interval: Option<(f64, f64)>,
     /// Present when the single values were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<Vec<Sampled>>,
@@ -154,7 +155,7 @@ pub struct ComparisonReport {
     pub evidence_needed: f64,
     /// FASTER, SLOWER, EQUIVALENT, INCONCLUSIVE or INVALID.
     pub verdict: &'static str,
-    /// Smallest effect that these pairs could have shown, at 5 % error with 80 % power.
+    /// Smallest effect that so many pairs of this noise show in 80 of 100 trials, with the evidence needed here.
     pub mde: Option<f64>,
     /// Robust standard deviation of the log ratio of a pair.
     pub noise: f64,

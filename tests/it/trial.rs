@@ -85,6 +85,11 @@ fn too_few_pairs_are_inconclusive_and_say_what_is_missing() {
     let bench = Bench::bare(&[]);
     let ran = bench.perfup(&["measure", "--runs", "3", "--vs", "sleep 0.05", "--", "true"]).expect(3);
     assert!(ran.stdout.contains("INCONCLUSIVE"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("too few pairs to see anything") && !ran.stdout.contains('±'),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stderr.contains("--runs"), "{}", ran.stderr);
 }
 
@@ -254,7 +259,8 @@ fn exports_are_complete() {
 #[test]
 fn a_person_sees_both_arms_the_verdict_and_why() {
     let bench = Bench::bare(&[]);
-    let ran: Ran = bench.perfup(&["measure", "--vs", "sleep 0.05", "--", "true"]).expect(0);
+    let ran: Ran =
+        bench.perfup(&["measure", "--min-runs", "12", "--vs", "sleep 0.05", "--", "true"]).expect(0);
     for word in
         ["A  ", "B  ", "SLOWER", "evidence", "could be seen", "stopped: the evidence is enough", "seed "]
     {

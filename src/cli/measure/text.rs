@@ -85,9 +85,10 @@ fn arms(report: &Report, width: usize, text: &mut String) {
             continue;
         };
         let value = words::value(&report.primary, metric.median);
-        let (low, high) = metric.median_interval;
-        let spread = if metric.median > 0.0 { (high - low) / 2.0 / metric.median } else { 0.0 };
-        let spread = format!("±{}", words::percent(spread));
+        let interval = metric.median_interval.filter(|_| metric.median > 0.0);
+        let spread = interval.map_or_else(String::new, |(low, high)| {
+            format!("±{}", words::percent((high - low) / 2.0 / metric.median))
+        });
         let runs = match arm.runs {
             1 => "1 run".to_owned(),
             runs => format!("{runs} runs"),
@@ -145,15 +146,17 @@ fn verdict(report: &Report, comparison: &ComparisonReport, text: &mut String) {
         return;
     }
     text.push_str(&format!("   {}\n", evidence(comparison)));
+    let settled = matches!(decision.word, Word::Faster | Word::Slower | Word::Equivalent);
     let seen = match (comparison.mde, comparison.pairs_still_needed) {
-        (Some(mde), Some(more)) => format!(
-            "an effect of {} could have been seen; about {more} more pairs may settle it",
-            words::percent(mde)
-        ),
-        (Some(mde), None) => format!("effects from {} on could be seen", words::percent(mde)),
-        (None, _) => "too few pairs to say what could have been seen".to_owned(),
+        (Some(mde), more) => {
+            let more = more.map_or(String::new(), |more| format!("; about {more} more pairs may settle it"));
+            format!("effects from {} on could be seen in 4 of 5 such trials{more}; ", words::percent(mde))
+        }
+        (None, Some(more)) => format!("too few pairs to see anything; about {more} more may settle it; "),
+        (None, None) if settled || comparison.stopped_because == StoppedBecause::CarryOver => String::new(),
+        (None, None) => "too few pairs to see anything; ".to_owned(),
     };
-    text.push_str(&format!("   {seen}; stopped: {}\n", why(comparison.stopped_because)));
+    text.push_str(&format!("   {seen}stopped: {}\n", why(comparison.stopped_because)));
     let built_in = BESIDE.iter().filter_map(|metric| comparison.others.get(&*metric.key()));
     let custom = comparison.others.values().filter(|other| other.metric.is_custom()).take(CUSTOM_BESIDE);
     let beside: Vec<String> = built_in

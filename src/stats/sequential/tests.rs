@@ -171,3 +171,29 @@ fn an_interval_from_cut_values_holds_the_truth_as_often_as_it_says() {
         }
     }
 }
+
+#[test]
+fn an_effect_that_is_said_to_be_seen_is_seen_in_four_of_five_sessions() {
+    const SESSIONS: u64 = 300;
+    for (noise, pairs) in [(Noise::Unknown, 60), (Noise::Learned, 20), (Noise::Learned, 60)] {
+        let plan = TestPlan { alpha: 0.01, pairs_max: pairs, noise, ..PLAN };
+        let seen = (0..SESSIONS)
+            .filter(|&seed| {
+                let effect = shown(plan, 0.0, pairs, seed).minimum_detectable().unwrap();
+                let (mut rng, mut test) = (Rng::new(SESSIONS + seed), Test::new(plan));
+                (0..pairs).any(|_| {
+                    test.push(effect.ln_1p() + SIGMA * rng.normal());
+                    test.word().is_some()
+                })
+            })
+            .count();
+        println!("{noise:?}, {pairs} pairs: {seen} of {SESSIONS}");
+        assert!(seen as f64 >= 0.76 * SESSIONS as f64, "{noise:?} {pairs}: {seen}");
+    }
+    let detectable = |pairs| shown(TestPlan { alpha: 0.01, ..PLAN }, 0.0, pairs, 1).minimum_detectable();
+    assert_eq!(detectable(10), None, "eleven pairs are the fewest that can show anything");
+    assert!(detectable(11).is_some());
+    assert!(detectable(3000).unwrap() < detectable(2000).unwrap());
+    let wanted = TestPlan { min_effect: 0.9, ..PLAN };
+    assert_eq!(shown(wanted, 0.0, 30, 1).minimum_detectable(), Some(0.9));
+}
