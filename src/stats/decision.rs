@@ -1,7 +1,8 @@
 //! From log ratios to a word: FASTER, SLOWER, EQUIVALENT, INCONCLUSIVE, INVALID.
 //!
 //! Look at a [`Test`] after every pair and stop when it says so; looking often costs nothing, since the evidence is an
-//! e-process. What a word promises, whatever the noise, as long as a fair coin ordered each pair:
+//! e-process. What a word promises, whatever the noise, as long as a fair coin ordered each pair, and, where A and B differ,
+//! log ratios are symmetric about their centre:
 //!
 //! | question | wrong with probability at most α, however often one looks |
 //! |---|---|
