@@ -11,7 +11,6 @@
 //! cargo bench --bench verdicts -- [--sessions N] [--run-ms MS] [--noise cpu|memory|disk|mixed]
 //!                                 [--save FOLDER] [--replay FOLDER]
 //! ```
-//!
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 mod launcher;
