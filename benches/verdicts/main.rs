@@ -11,8 +11,6 @@
 //! cargo bench --bench verdicts -- [--sessions N] [--run-ms MS] [--noise cpu|memory|disk|mixed]
 //!                                 [--save FOLDER] [--replay FOLDER]
 //! ```
-//!
-//! For perfup the runs of its null control (every fourth round has one) are counted too.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 mod launcher;
@@ -39,9 +37,6 @@ const BLOCK: usize = 100;
 /// Slow-downs injected, in per cent. Without one everything that is found is false, so that is recorded twice as often.
 const PERCENTS: [u32; 5] = [0, 2, 5, 10, 20];
 
-/// `perfup measure` runs its reference a second time in every so manieth round.
-const CONTROL_EVERY: usize = 4;
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Pairs,
@@ -54,29 +49,15 @@ struct Rule {
     /// Runs of each arm, at most.
     runs: usize,
     judge: fn(&[f64], &[f64]) -> Judged,
-    /// It also runs a null control.
-    controlled: bool,
 }
 
 const fn rule(name: &'static str, order: Order, runs: usize, judge: fn(&[f64], &[f64]) -> Judged) -> Rule {
-    Rule { name, order, runs, judge, controlled: false }
+    Rule { name, order, runs, judge }
 }
 
 const RULES: &[Rule] = &[
-    Rule {
-        name: "perfup measure, α = 0.01",
-        order: Order::Pairs,
-        runs: PAIRS,
-        judge: |a, b| perfup(0.01, a, b),
-        controlled: true,
-    },
-    Rule {
-        name: "perfup measure, α = 0.05",
-        order: Order::Pairs,
-        runs: PAIRS,
-        judge: |a, b| perfup(0.05, a, b),
-        controlled: true,
-    },
+    rule("perfup measure, α = 0.01", Order::Pairs, PAIRS, |a, b| perfup(0.01, a, b)),
+    rule("perfup measure, α = 0.05", Order::Pairs, PAIRS, |a, b| perfup(0.05, a, b)),
     rule("hyperfine 10 + Welch 0.05", Order::Blocks, 10, |a, b| welch(0.05, a, b)),
     rule("hyperfine 30 + Welch 0.05", Order::Blocks, 30, |a, b| welch(0.05, a, b)),
     rule("hyperfine 30 + Welch 0.01", Order::Blocks, 30, |a, b| welch(0.01, a, b)),
@@ -215,9 +196,8 @@ fn row<'a>(percent: u32, rule: &Rule, value: Value, trials: impl Iterator<Item =
         // Of a block of A, those runs were used that lie next to B's.
         let from = if rule.order == Order::Blocks { a.len() - used } else { 0 };
         let a = &a[from..];
-        let control = if rule.controlled { used / CONTROL_EVERY } else { 0 };
-        runs.push((2 * used + control) as f64);
-        seconds.push(walls(&a[..used]) + walls(&b[..used]) + walls(&a[..control]));
+        runs.push((2 * used) as f64);
+        seconds.push(walls(&a[..used]) + walls(&b[..used]));
     }
     let share = |part: u64| 100.0 * part as f64 / count as f64;
     let (low, high) = proportion::interval(wrong, count, 0.95);

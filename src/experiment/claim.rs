@@ -10,8 +10,11 @@ use super::incumbent::{self, Incumbent};
 use super::objectives::{Guarded, Judge};
 use super::record;
 use crate::config::{Metric, Objective};
-use crate::stats::decision::{Decision, Noise, Question, Status, TestPlan};
+use crate::measure::Pair;
+use crate::stats::carry_over::{FirstRun, carry_over};
+use crate::stats::decision::{Decision, Noise, Question, Status, TestPlan, Word};
 use crate::stats::effect::{Estimate, estimate};
+use crate::stats::rng;
 
 /// Fewest pairs of a claim: its interval is what people will quote.
 const PAIRS_MIN: usize = 10;
@@ -71,6 +74,17 @@ pub(super) fn claim(
         });
     };
     let metric = context.config.benchmark.metric.clone();
+    let seed = context.seed_for(series.number, series.phase.stream());
+    let decision = if carry_over(&first_runs(&pairs, seed, &metric), seed).found {
+        context.events.warn(
+            "how long a run takes depends on whether the original or the result ran just before it: one leaves state \
+             to the other, and the claim is invalid",
+            Some("look for files, caches or a port that both use"),
+        );
+        Decision { word: Word::Invalid, ..decision }
+    } else {
+        decision
+    };
     let (before, after) = record::medians(&pairs, &metric);
     let other = |metric: Metric| {
         let objective = Objective::lower(metric);
@@ -90,10 +104,56 @@ pub(super) fn claim(
     Ok(Some(claim))
 }
 
+/// The first run of each pair (0 for A, 1 for B) with what ran before it, in the pair before, whether that counts or
+/// not: its order is known from its coin.
+fn first_runs(pairs: &[Pair], seed: u64, metric: &Metric) -> Vec<FirstRun> {
+    let first_run = |pair: &Pair| {
+        let before = usize::from(rng::coin(seed, u64::from(pair.index.checked_sub(1)?)));
+        let (command, first) = if pair.a_first { (0, &pair.a) } else { (1, &pair.b) };
+        let value = first.metric(metric).filter(|&value| value > 0.0)?;
+        Some(FirstRun { round: pair.index, command, value, before, candidates: vec![0, 1] })
+    };
+    pairs.iter().filter_map(first_run).collect()
+}
+
 /// The decision, once there is one.
 pub(super) fn decided(status: Status) -> Option<Decision> {
     match status {
         Status::Continue => None,
         Status::Decided(decision) => Some(decision),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Sample;
+    use crate::sys::wire::RunRecord;
+
+    #[test]
+    fn a_result_that_slows_the_original_after_it_is_found() {
+        let sample = |wall_ns: u64| Sample {
+            run: RunRecord::of(wall_ns),
+            files: Vec::new(),
+            custom: std::collections::BTreeMap::new(),
+        };
+        let check = |slowed: u64, found: bool| {
+            let seed = 11;
+            let mut last_was_b = false;
+            let pairs: Vec<Pair> = (0..60)
+                .map(|index| {
+                    let a_first = rng::coin(seed, index.into());
+                    let noise = rng::draw(seed, 9, index.into()) % 1000;
+                    let is_slowed = !a_first || last_was_b;
+                    last_was_b = a_first;
+                    let a = sample(100_000 + noise + if is_slowed { slowed } else { 0 });
+                    Pair { index, a_first, a, b: sample(50_000 + noise) }
+                })
+                .collect();
+            let runs = first_runs(&pairs, seed, &Metric::Wall);
+            assert_eq!((runs.len(), carry_over(&runs, seed).found), (59, found), "{slowed}");
+        };
+        check(30_000, true);
+        check(0, false);
     }
 }

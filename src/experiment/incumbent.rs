@@ -14,7 +14,7 @@ use crate::delegate::Project;
 use crate::diagnose::{Diagnosis, diagnose};
 use crate::measure::{Arm, Measurer, Pair, Sample};
 use crate::profile::{self, Profile};
-use crate::stats::decision::{Health, Noise, Question, null_control};
+use crate::stats::decision::{Noise, Question, null_control};
 use crate::stats::effect::estimate;
 use crate::stats::{rng, summary};
 use crate::trial::prefer_cpu_time;
@@ -31,8 +31,8 @@ const LONG_CONTROL_PAIRS: u32 = 4;
 /// Seconds of wall time from which a command is long in that sense.
 pub(super) const LONG_RUN_S: f64 = 10.0;
 
-/// A null control that finds a difference at this level makes the session invalid.
-const CONTROL_ALPHA: f64 = 0.01;
+/// Level of the intervals by which the noise of two metrics is compared.
+const ADVICE_ALPHA: f64 = 0.01;
 
 /// Arm A of the next attempt.
 pub(super) struct Incumbent {
@@ -182,10 +182,9 @@ fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, Experime
     let load = |sha256: &str| context.measurer.outputs().read(sha256);
     let verify = &context.config.verify;
     let expectation = Expectation::learn(verify.output, &verify.files, &all, &load)?;
-    let control = null_control(&ratios, CONTROL_ALPHA);
-    if control.health == Health::Biased {
+    if !ratios.iter().all(|ratio| ratio.is_finite()) {
         return Err(ExperimentError::InvalidMeasurement {
-            what: "the original measured against itself shows a difference".into(),
+            what: "a value of the original is not a positive number".into(),
         });
     }
     let tests = test_original(context, checkout)?;
@@ -200,7 +199,7 @@ fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, Experime
         cpu_s: median(&Metric::Cpu),
         rss_bytes_max: median(&Metric::PeakRss),
         metric,
-        noise: control.noise,
+        noise: null_control(&ratios).noise,
         runs: samples.len(),
     };
     Ok(Learned { expectation, tests, facts })
@@ -214,7 +213,7 @@ fn advise(context: &Context, pairs: &[Pair]) {
     let noise = |metric: Metric| {
         let objective = Objective::lower(metric);
         let ratios: Vec<f64> = pairs.iter().filter_map(|pair| pair.log_ratio(&objective)).collect();
-        estimate(&ratios, CONTROL_ALPHA, Question::Different, Noise::Unknown)
+        estimate(&ratios, ADVICE_ALPHA, Question::Different, Noise::Unknown)
     };
     let (cpu_s, wall_s) = (record::medians(pairs, &Metric::Cpu).0, record::medians(pairs, &Metric::Wall).0);
     if let (Some(wall), Some(cpu)) = (noise(Metric::Wall), noise(Metric::Cpu))

@@ -131,8 +131,11 @@ pub(super) fn headline(claim: Option<&Claim>) -> String {
     };
     let value = |value| words::value(&claim.metric, value);
     let comparison = words::comparison(&claim.decision.estimate, &claim.metric);
-    let doubt =
-        if claim.decision.word == Word::Faster { "" } else { "; fresh pairs do not confirm the steps' gain" };
+    let doubt = match claim.decision.word {
+        Word::Faster => "",
+        Word::Invalid => "; invalid: runs depend on what ran before them",
+        _ => "; fresh pairs do not confirm the steps' gain",
+    };
     let violated = claim.guards.iter().filter(|guarded| guarded.word == GuardWord::Violated);
     let broken: String = violated.map(|guarded| format!("; {guarded}")).collect();
     format!("{} → {}: {comparison}{doubt}{broken}", value(claim.before), value(claim.after))

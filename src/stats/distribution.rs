@@ -12,6 +12,15 @@ pub const EXACT_MAX: usize = 10_000;
 /// Half the width of a bucket, relative to the values in it.
 pub const RELATIVE_ERROR: f64 = 0.001;
 
+/// Chance that the interval of the median misses it on each side.
+const MISSED_EACH: f64 = 0.025;
+
+/// The same as a quantile of the standard normal.
+const MISSED_EACH_SIGMAS: f64 = 1.96;
+
+/// Up to so many values the interval's ranks are exact.
+const BINOMIAL_SUMMED_MAX: u64 = 1000;
+
 /// Values of any sign.
 ///
 /// Up to [`EXACT_MAX`] values it answers exactly. Beyond, values are counted in buckets of logarithmic width (as in
@@ -140,6 +149,30 @@ impl Distribution {
         }
     }
 
+    /// The order statistics that hold the median of what the values are drawn from with at least 95 %, if they are
+    /// independent and their number was fixed beforehand; below six values none do.
+    ///
+    /// The l-th smallest and the l-th largest miss it when fewer than l values lie on one side of it: each with
+    /// P(Binomial(n, ½) < l), at most 2.5 % here.
+    #[must_use]
+    pub fn median_interval(&self) -> Option<(f64, f64)> {
+        let n = self.count;
+        let left_out = if n <= BINOMIAL_SUMMED_MAX {
+            let (mut mass, mut below) = (0.5_f64.powi(n as i32), 0.0);
+            let mut rank = 0;
+            while below + mass <= MISSED_EACH {
+                below += mass;
+                mass *= (n - rank) as f64 / (rank + 1) as f64;
+                rank += 1;
+            }
+            rank
+        } else {
+            ((n as f64 - MISSED_EACH_SIGMAS * (n as f64).sqrt()) / 2.0) as u64
+        };
+        let share = left_out.checked_sub(1)? as f64 / (n - 1) as f64;
+        Some((self.quantile(share)?, self.quantile(1.0 - share)?))
+    }
+
     /// How many values lie in each of `bins` parts of equal width of `low` to `high`, each without its upper end but
     /// the last; values outside are not counted.
     #[must_use]
@@ -249,6 +282,35 @@ mod tests {
         let mut distribution = Distribution::new();
         values.iter().for_each(|&value| distribution.push(value));
         distribution
+    }
+
+    #[test]
+    fn the_interval_of_the_median_holds_it_as_often_as_it_says() {
+        let ranks = |n: u32| of(&(1..=n).map(f64::from).collect::<Vec<_>>()).median_interval();
+        // Tables of the sign test, e.g. Conover, "Practical Nonparametric Statistics".
+        assert_eq!([ranks(0), ranks(1), ranks(5)], [None; 3]);
+        for (n, low, high) in
+            [(6, 1.0, 6.0), (8, 1.0, 8.0), (9, 2.0, 8.0), (20, 6.0, 15.0), (100, 40.0, 61.0)]
+        {
+            let (found_low, found_high) = ranks(n).unwrap();
+            assert!(
+                (found_low - low).abs() < 1e-9 && (found_high - high).abs() < 1e-9,
+                "{n}: {:?}",
+                ranks(n)
+            );
+        }
+        let (low, high) = ranks(1001).unwrap();
+        assert!((low - 469.0).abs() <= 1.0 && (high - 533.0).abs() <= 1.0, "{low} {high}");
+        let mut rng = Rng::new(3);
+        for n in [6, 7, 12, 30] {
+            let held = (0..2000)
+                .filter(|_| {
+                    let values: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
+                    of(&values).median_interval().is_some_and(|(low, high)| low <= 0.0 && 0.0 <= high)
+                })
+                .count();
+            assert!(held as f64 >= 0.935 * 2000.0, "{n}: {held}");
+        }
     }
 
     #[track_caller]

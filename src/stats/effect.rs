@@ -128,7 +128,10 @@ fn upper_bound(log_ratios: &LogRatios, negated: bool, enough_ln: f64) -> f64 {
     let Some(median) = median else {
         return f64::INFINITY;
     };
-    let Some(kept) = log_ratios.kept() else {
+    let Some(values) = log_ratios.at_most(negated) else {
+        if log_ratios.is_cut(if negated { Side::Below } else { Side::Above }) {
+            return f64::INFINITY;
+        }
         // The evidence falls as values are rounded up.
         let groups = log_ratios.rounded_up(negated);
         let sized = scales.are_bet_on();
@@ -138,7 +141,6 @@ fn upper_bound(log_ratios: &LogRatios, negated: bool, enough_ln: f64) -> f64 {
             refutes(&weigher, Side::Below, enough_ln)
         });
     };
-    let values: Vec<f64> = kept.iter().map(|value| if negated { -value } else { *value }).collect();
     if !scales.are_bet_on() {
         return upper_order_statistic(&values, enough_ln);
     }
@@ -184,7 +186,8 @@ fn upper_root(values: impl Iterator<Item = f64>, start: f64, refuted: impl Fn(f6
     if refuted(start) {
         return start;
     }
-    let mut step = values.map(|value| (value - start).abs()).fold(f64::MIN_POSITIVE, f64::max);
+    let distances = values.map(|value| (value - start).abs()).filter(|distance| distance.is_finite());
+    let mut step = distances.fold(f64::MIN_POSITIVE, f64::max);
     let mut low = start;
     while !refuted(low + step) {
         low += step;

@@ -2,7 +2,7 @@
 //!
 //! **Invariant**: may cost an answer, never make one: no word rests on it.
 
-use super::sign::ln_sign_e_one_sided;
+use super::sign::{ln_factorial, ln_sign_e_one_sided};
 use super::size::Bets;
 
 /// Standard normal quantile of 20 %: an advice is to hold for all but this share of the sessions.
@@ -10,6 +10,15 @@ const MODEST_LUCK: f64 = -0.842;
 
 /// Who needs more luck than this has none: 2 % of the sessions do.
 const GREAT_LUCK: f64 = 2.0;
+
+/// Share of the sessions that an effect which "could be seen" may be missed in.
+const MISSED: f64 = 0.2;
+
+/// Standard deviations beyond which every pair agrees.
+const EFFECT_MAX: f64 = 8.0;
+
+/// Up to so many terms are summed.
+const SUMMED_MAX: usize = 2000;
 
 /// Beyond so many pairs an answer is out of reach.
 const PAIRS_MAX: usize = 1_000_000_000;
@@ -104,6 +113,44 @@ impl Forecast {
             })
             .collect()
     }
+}
+
+/// The smallest effect, in standard deviations of a log ratio, of which so many pairs of normal noise give evidence of
+/// e^`threshold_ln` in at least 80 of 100 sessions by their signs alone; `None` where not even pairs of one mind would.
+///
+/// The size part sees smaller ones, and so may looking after every pair.
+pub(super) fn effect_seen(pairs: usize, threshold_ln: f64) -> Option<f64> {
+    let is_enough = |wins: usize| ln_sign_e_one_sided(wins, pairs) >= threshold_ln;
+    if !is_enough(pairs) {
+        return None;
+    }
+    // The fewest of them that are enough: half and half never are.
+    let (mut short, mut enough) = (pairs / 2, pairs);
+    while enough - short > 1 {
+        let middle = usize::midpoint(short, enough);
+        *(if is_enough(middle) { &mut enough } else { &mut short }) = middle;
+    }
+    let (mut low, mut high) = (0.0, EFFECT_MAX);
+    for _ in 0..50 {
+        let middle = f64::midpoint(low, high);
+        let seen = binomial_tail(pairs, enough, normal_cdf(middle)) >= 1.0 - MISSED;
+        *(if seen { &mut high } else { &mut low }) = middle;
+    }
+    Some(high)
+}
+
+/// P(Binomial(n, p) ≥ k); beyond [`SUMMED_MAX`] by its normal approximation.
+fn binomial_tail(n: usize, k: usize, p: f64) -> f64 {
+    if n > SUMMED_MAX {
+        let above = (n as f64 * p - k as f64) / (n as f64 * p * (1.0 - p)).sqrt().max(f64::MIN_POSITIVE);
+        return if above < 0.0 { 1.0 - normal_cdf(-above) } else { normal_cdf(above) };
+    }
+    let ln_each = |wins: usize| {
+        let ln_ways = ln_factorial(n) - ln_factorial(wins) - ln_factorial(n - wins);
+        let ln_lost = if wins == n { 0.0 } else { (n - wins) as f64 * (1.0 - p).max(0.0).ln() };
+        (ln_ways + wins as f64 * p.ln() + ln_lost).exp()
+    };
+    (k..=n).map(ln_each).sum()
 }
 
 /// Mean of f of a standard normal number, by the trapezoid rule over ± 6.

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::distribution::{Bucket, bucket, mad_of, middle, quantile_of, upper_end};
+use super::evidence::Side;
 use super::noise::{Noise, Scales};
 use super::summary;
 
@@ -23,6 +24,8 @@ pub(super) struct LogRatios {
     /// In the order measured; empty once they are counted.
     kept: Vec<f64>,
     counted: Option<Counted>,
+    /// Indices of those that are known to lie on a side of the value given, not how far.
+    cut: Vec<(usize, Side)>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +52,7 @@ pub(super) struct Group {
 
 impl LogRatios {
     pub(super) fn new(noise: Noise) -> Self {
-        Self { scales: Scales::new(noise), pairs: 0, kept: Vec::new(), counted: None }
+        Self { scales: Scales::new(noise), pairs: 0, kept: Vec::new(), counted: None, cut: Vec::new() }
     }
 
     pub(super) fn of(log_ratios: &[f64], noise: Noise) -> Self {
@@ -78,6 +81,22 @@ impl LogRatios {
         }
     }
 
+    /// As [`Self::push`], of a log ratio that lies anywhere on these sides of the value given.
+    pub(super) fn push_cut(&mut self, log_ratio: f64, beyond: &[Side]) {
+        for &side in beyond {
+            // Which of many they are is not looked at any more.
+            if self.pairs < KEPT_MAX || !self.is_cut(side) {
+                self.cut.push((self.pairs, side));
+            }
+        }
+        self.push(log_ratio);
+    }
+
+    /// Whether some of them lie on this side of the value given.
+    pub(super) fn is_cut(&self, side: Side) -> bool {
+        self.cut.iter().any(|&(_, beyond)| beyond == side)
+    }
+
     fn count(&mut self) {
         let origin = summary::median(&self.kept).unwrap_or(0.0);
         let mut counted = Counted { origin, parts: Vec::new() };
@@ -99,6 +118,18 @@ impl LogRatios {
     /// All of them in the order measured, as long as they are kept.
     pub(super) fn kept(&self) -> Option<&[f64]> {
         self.counted.is_none().then_some(&self.kept)
+    }
+
+    /// The largest that each of them can be, in the order measured, or the largest of their negatives; as long as they
+    /// are kept.
+    pub(super) fn at_most(&self, negated: bool) -> Option<Vec<f64>> {
+        let sign = if negated { -1.0 } else { 1.0 };
+        let mut values: Vec<f64> = self.kept()?.iter().map(|value| sign * value).collect();
+        let upward = if negated { Side::Below } else { Side::Above };
+        for &(index, _) in self.cut.iter().filter(|&&(_, side)| side == upward) {
+            values[index] = f64::INFINITY;
+        }
+        Some(values)
     }
 
     pub(super) fn median(&self) -> Option<f64> {

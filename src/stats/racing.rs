@@ -69,8 +69,16 @@ impl Race {
     /// # Panics
     /// When there is no such arm.
     pub fn push(&mut self, arm: usize, log_ratio: f64) {
+        self.push_cut(arm, log_ratio, &[]);
+    }
+
+    /// As [`Self::push`], of values that were cut: see [`Test::push_cut`].
+    ///
+    /// # Panics
+    /// When there is no such arm.
+    pub fn push_cut(&mut self, arm: usize, log_ratio: f64, beyond: &[Side]) {
         if self.stays(arm) {
-            self.arms[arm].test.push(log_ratio);
+            self.arms[arm].test.push_cut(log_ratio, beyond);
         }
     }
 

@@ -9,7 +9,7 @@
 use super::decision::{Bar, Decision, Part, Question, Status, Stopped, TestPlan, Word};
 use super::effect::{EXACT_PAIRS_MAX, Estimate, centre, estimate_of, refutes};
 use super::evidence::{Evidence, Side, Weigher};
-use super::forecast::Forecast;
+use super::forecast::{Forecast, effect_seen};
 use super::log_ratios::LogRatios;
 use super::noise::LEARNED_PAIRS_MIN;
 use super::summary::MAD_TO_SIGMA;
@@ -44,15 +44,35 @@ impl Test {
 
     /// Adds the ln B/A of the next pair. One that is not finite is no measurement: it ends the test.
     pub fn push(&mut self, log_ratio: f64) {
+        self.push_cut(log_ratio, &[]);
+    }
+
+    /// As [`Self::push`], of a pair whose values were both cut at the same limit, which one of them (or both) exceeds:
+    /// how far beyond `log_ratio` the true one lies on these sides is not known.
+    ///
+    /// About no difference the cut value is as good as the true one, since both sides are cut alike. About any other
+    /// effect it is taken for the least favourable one.
+    pub fn push_cut(&mut self, log_ratio: f64, beyond: &[Side]) {
         if !log_ratio.is_finite() {
             self.bad = true;
             return;
         }
         let scale = self.log_ratios.scales().current();
-        for weigher in [&mut self.none, &mut self.slower, &mut self.faster] {
-            weigher.push(log_ratio, scale);
-        }
-        self.log_ratios.push(log_ratio);
+        let at_worst = |side, worst| if beyond.contains(&side) { worst } else { log_ratio };
+        self.none.push(log_ratio, scale);
+        self.slower.push(at_worst(Side::Above, f64::INFINITY), scale);
+        self.faster.push(at_worst(Side::Below, f64::NEG_INFINITY), scale);
+        self.log_ratios.push_cut(log_ratio, beyond);
+    }
+
+    /// Whether the pairs cannot bound the effect on a side because values were cut there: the estimate is then no more
+    /// than a bound itself.
+    #[must_use]
+    pub fn is_cut_off(&self, side: Side) -> bool {
+        let estimate = self.estimate();
+        let unbounded =
+            if side == Side::Above { estimate.high == f64::INFINITY } else { estimate.low <= 0.0 };
+        unbounded && self.log_ratios.is_cut(side)
     }
 
     /// Pairs with a finite log ratio.
@@ -135,6 +155,16 @@ impl Test {
         let forecast = self.forecast(&self.none, side, centre.abs().max(margin), noise);
         let missing = self.plan.pairs_min.saturating_sub(self.pairs());
         forecast.pairs().map(|pairs| pairs.max(missing))
+    }
+
+    /// The smallest effect (a fraction) that so many pairs of this noise show in at least 80 of 100 sessions, with the
+    /// evidence asked for; at least the plan's `min_effect`. `None` where so few pairs can show nothing at all.
+    #[must_use]
+    pub fn minimum_detectable(&self) -> Option<f64> {
+        let threshold_ln = self.bar.below_ln.max(self.bar.above_ln);
+        let sigmas = effect_seen(self.pairs(), threshold_ln)?;
+        let noise = self.log_ratios.mad()? * MAD_TO_SIGMA;
+        Some((sigmas * noise).exp_m1().max(self.plan.min_effect))
     }
 
     /// Whether some word is still within reach of a lucky session of `pairs_left` more pairs at most, if the effect is
@@ -231,8 +261,20 @@ impl Test {
         let out_of_reach = |side| !self.none.reaches_at_best(side, remaining, enough_ln);
         match self.plan.question {
             Question::Faster => self.refutes(&self.faster, Side::Above) || out_of_reach(Side::Below),
-            Question::Different => out_of_reach(Side::Below) && out_of_reach(Side::Above),
+            Question::Different => {
+                out_of_reach(Side::Below)
+                    && out_of_reach(Side::Above)
+                    && !self.equivalent_is_within_reach(remaining, enough_ln)
+            }
         }
+    }
+
+    /// Whether so many more pairs, each as good as a pair can be for both margins at once, could show that the effect
+    /// is within them.
+    fn equivalent_is_within_reach(&self, remaining: usize, enough_ln: f64) -> bool {
+        self.plan.min_effect > 0.0
+            && self.slower.reaches_at_best(Side::Below, remaining, enough_ln)
+            && self.faster.reaches_at_best(Side::Above, remaining, enough_ln)
     }
 
     /// Pairs until the budget is spent, as far as one need look.

@@ -129,7 +129,7 @@ fn a_candidate_that_passed_the_screen_by_chance_is_rarely_confirmed() {
         let (mut screened, mut confirmed) = (0, 0);
         for seed in 0..SESSIONS {
             let mut machine = Machine::new(shape, seed);
-            let noise = null_control(&machine.log_ratios(10, 0.0), PLAN.alpha).noise;
+            let noise = null_control(&machine.log_ratios(10, 0.0)).noise;
             if screen(&machine.log_ratios(SCREEN_PAIRS, 0.0), 0.01) == Screen::Promising {
                 let plan =
                     TestPlan { question: Question::Faster, noise: noise.into(), min_effect: 0.01, ..PLAN };
@@ -148,7 +148,7 @@ fn a_loop_of_twenty_no_ops_rarely_keeps_one() {
     for shape in Shape::NOISY {
         let keeps_any = |&seed: &u64| {
             let mut machine = Machine::new(shape, seed);
-            let noise = null_control(&machine.log_ratios(10, 0.0), PLAN.alpha).noise.into();
+            let noise = null_control(&machine.log_ratios(10, 0.0)).noise.into();
             (1..=20).any(|attempt| {
                 let alpha = lond.level(attempt, 0);
                 let plan = TestPlan { alpha, question: Question::Faster, noise, min_effect: 0.01, ..PLAN };
@@ -168,7 +168,7 @@ fn real_speed_ups_are_found() {
         let mut found = Vec::new();
         for seed in 0..TRIALS {
             let mut machine = Machine::new(shape, seed);
-            let noise = null_control(&machine.log_ratios(noise_pairs, 0.0), PLAN.alpha).noise;
+            let noise = null_control(&machine.log_ratios(noise_pairs, 0.0)).noise;
             let plan = TestPlan {
                 pairs_max,
                 question: Question::Faster,

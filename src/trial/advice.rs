@@ -7,7 +7,7 @@ use super::report::StoppedBecause;
 use super::run::Trial;
 use super::tally::CUSTOM_MAX;
 use crate::config::Metric;
-use crate::stats::decision::{Health, null_control, pairs_needed_at_least};
+use crate::stats::decision::pairs_needed_at_least;
 use crate::stats::effect::Estimate;
 
 /// Below this the start of a process is a large part of what is timed, seconds.
@@ -26,7 +26,7 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
     let mut found = trial.facts.warnings();
     found.extend(trial.strain.warnings());
     found.extend(outputs(trial));
-    found.extend(control(trial));
+    found.extend(carried_over(trial));
     found.extend(disturbed(trial));
     found.extend(too_few(trial));
     found.extend(open_guards(trial));
@@ -67,7 +67,7 @@ pub(super) fn advice(trial: &Trial<'_>) -> Vec<String> {
         if tally.cut_short > 0 {
             found.push(format!(
                 "{} of {} runs of {name} were cut short, being {}x slower than the longest of {}: its own times are \
-                 too low (--no-race runs them to the end)",
+                 too low, and so is the effect (--no-race runs them to the end)",
                 tally.cut_short,
                 tally.runs,
                 trial.plan.race.unwrap_or(1.0),
@@ -117,13 +117,14 @@ fn outputs(trial: &Trial<'_>) -> Option<String> {
     ))
 }
 
-fn control(trial: &Trial<'_>) -> Option<String> {
-    let control = null_control(&trial.control, trial.plan.side_test().alpha);
-    (control.health == Health::Biased).then(|| {
+fn carried_over(trial: &Trial<'_>) -> Option<String> {
+    let carried = trial.carry_over();
+    (trial.plan.compares() && carried.found).then(|| {
         format!(
-            "{} differs from itself in {} control pairs: whatever does that also spoils the comparison; look for state \
-             that one run leaves to the next (files, caches, a busy port)",
-            trial.plan.contenders[0].name, control.pairs
+            "how long a run takes depends on which command ran just before it (p = {:.4}, from the random order of {} \
+             rounds): one command leaves state to the next (files, caches, a busy port), so nothing can be said of \
+             either alone; give each its own files, or remove what is left with --prepare",
+            carried.p_value, carried.runs
         )
     })
 }

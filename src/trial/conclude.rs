@@ -9,18 +9,16 @@ use super::report::{
 use super::run::Trial;
 use super::tally::{Compared, Tally};
 use crate::config::{Better, Guard, Metric, Objective};
-use crate::stats::decision::{Decision, Word, null_control};
+use crate::stats::decision::{Decision, Word};
 use crate::stats::distribution::Distribution;
 use crate::stats::effect::Estimate;
+use crate::stats::evidence::Side;
 use crate::stats::guard::{GuardWord, guard};
 use crate::stats::scaling::fit;
 use crate::stats::sequential::Test;
 
 /// Bins of a histogram, each a column: a strip leaves room for a name and the numbers in 80 columns.
 const BINS: usize = 24;
-
-/// Two-sided 5 % of the standard normal.
-const Z: f64 = 1.96;
 
 /// Fields of an arm's report, which no metric of a program may take the place of.
 const RESERVED: &[&str] = &["name", "command", "parameters", "runs"];
@@ -35,16 +33,21 @@ pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
     if !measured && trial.comparisons.iter().all(|compared| compared.pairs > 0) {
         return Err(TrialError::Interrupted);
     }
-    let control = (!trial.control.is_empty()).then(|| null_control(&trial.control, plan.side_test().alpha));
+    let carry_over = plan.compares().then(|| trial.carry_over());
     let comparisons = trial
         .compared()
         .filter_map(|(compared, test)| {
             let (decision, why) = compared.closed?;
-            let decision = match &control {
-                Some(control) => decision.checked_against(control),
-                None => decision,
-            };
-            Some(comparison(&trial, compared, test, decision, why))
+            let spoilt = carry_over.is_some_and(|carried| carried.found);
+            Some(match why {
+                // Nothing was run for it.
+                StoppedBecause::IdenticalPrograms => comparison(&trial, compared, test, decision, why),
+                _ if spoilt => {
+                    let voided = Decision { word: Word::Invalid, ..decision };
+                    comparison(&trial, compared, test, voided, StoppedBecause::CarryOver)
+                }
+                _ => comparison(&trial, compared, test, decision, why),
+            })
         })
         .collect();
     let (alpha, min_effect) = match plan.purpose {
@@ -61,7 +64,7 @@ pub(super) fn report(trial: Trial<'_>) -> Result<Report, TrialError> {
         rounds: trial.rounds_done,
         rounds_redone: trial.redo.redone(),
         elapsed_s: trial.elapsed.as_secs_f64(),
-        control,
+        carry_over,
         machine: Machine {
             fingerprint: trial.facts.fingerprint(),
             facts: trial.facts.clone(),
@@ -148,21 +151,15 @@ fn metric_report(
         max: values.max()?,
         mad: values.mad()?,
         stddev: values.stddev()?,
-        median_interval: median_interval(values)?,
+        median_interval: values.median_interval(),
         samples: tally.samples.get(metric).cloned(),
         histogram: Histogram { low, high, counts: values.histogram(low, high, BINS) },
     })
 }
 
-/// The order statistics around the median that leave out 5 %, by the normal approximation to the binomial.
-fn median_interval(values: &Distribution) -> Option<(f64, f64)> {
-    let half = Z / (2.0 * (values.count() as f64).sqrt());
-    Some((values.quantile((0.5 - half).max(0.0))?, values.quantile((0.5 + half).min(1.0))?))
-}
-
-/// Half the width of the median's interval as a fraction of the median; infinite without values.
+/// Half the width of the median's interval as a fraction of the median; infinite where there is none.
 pub(super) fn half_width(values: &Distribution) -> f64 {
-    let known = values.median().filter(|&median| median > 0.0).zip(median_interval(values));
+    let known = values.median().filter(|&median| median > 0.0).zip(values.median_interval());
     known.map_or(f64::INFINITY, |(median, (low, high))| (high - low) / 2.0 / median)
 }
 
@@ -181,22 +178,24 @@ fn comparison(
         StoppedBecause::IdenticalPrograms => Vec::new(),
         _ => plan.guards.iter().map(|guard| guard_report(guard, compared, test, plan)).collect(),
     };
+    let is_void = stopped_because == StoppedBecause::CarryOver;
     let settled = matches!(decision.word, Word::Faster | Word::Slower | Word::Equivalent);
     ComparisonReport {
         arm: compared.contender,
         against: 0,
         metric: field(&plan.primary.metric),
         effect,
+        effect_is_bound: test.is_cut_off(Side::Above),
         interval,
         confidence: estimate.confidence,
         evidence: decision.e_value_ln.exp().min(f64::MAX),
         evidence_needed: decision.threshold_ln.exp().min(f64::MAX),
         verdict: verdict(decision.word),
-        mde: Some(estimate.minimum_detectable).filter(|mde| mde.is_finite()),
+        mde: test.minimum_detectable().filter(|mde| mde.is_finite() && !is_void),
         noise: estimate.noise,
         pairs: test.pairs(),
         stopped_because,
-        pairs_still_needed: test.pairs_still_needed().filter(|_| !settled),
+        pairs_still_needed: test.pairs_still_needed().filter(|_| !settled && !is_void),
         win: decision.word == Word::Faster && guards.iter().all(|guard| guard.word == GuardWord::Held),
         guards,
         others: compared

@@ -5,8 +5,7 @@
 //! seed, so that under "no difference" each of a pair's two values is as likely to be the larger one: all that the
 //! evidence of [`stats`](crate::stats) rests on. A contender whose question is answered drops out of later rounds.
 //!
-//! Every few rounds the reference runs a second time, as a control: a machine or a harness that finds a difference
-//! between a command and itself voids the trial.
+//! Runs that depend on what ran just before them void the trial ([`carry_over`](crate::stats::carry_over)).
 //!
 //! **Invariant**: which rounds are thrown away is decided by the disturbance around them, never by the times in them;
 //! a contender that fails ends the trial with an error, never with a verdict.

@@ -96,8 +96,6 @@ pub struct Plan {
     pub budget: Duration,
     /// Uncounted runs of each contender before the first round.
     pub warmup: u32,
-    /// The reference is run against itself in every so manieth round; 0 for never.
-    pub control_every: u32,
     /// A run is ended once it takes so many times the longest run of the reference; absent for never.
     pub race: Option<f64>,
     pub failures: Failures,

@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::calibrate::Calibration;
 use crate::config::Metric;
 use crate::machine::{Facts, Strain};
-use crate::stats::decision::{Decision, NullControl, Stopped, Word};
+use crate::report::words;
+use crate::stats::carry_over::CarryOver;
+use crate::stats::decision::{Decision, Stopped, Word};
 use crate::stats::effect::Estimate;
 use crate::stats::guard::GuardWord;
 use crate::stats::scaling::Fit;
@@ -31,8 +33,8 @@ pub struct Report {
     /// Rounds thrown away and run again because something else disturbed the machine.
     pub rounds_redone: u32,
     pub elapsed_s: f64,
-    /// The first arm against itself; absent when no control round was run.
-    pub control: Option<NullControl>,
+    /// Whether runs depend on what ran directly before them; absent when nothing was compared.
+    pub carry_over: Option<CarryOver>,
     /// How the metric grows with a parameter; only where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
@@ -103,8 +105,9 @@ pub struct MetricReport {
     pub stddev: f64,
     /// Median absolute deviation from the median, unscaled.
     pub mad: f64,
-    /// 95 % order-statistic interval of the median, if the runs are independent.
-    pub median_interval: (f64, f64),
+    /// 95 % order-statistic interval of the median, if the runs are independent and their number was fixed beforehand;
+    /// absent below six runs.
+    pub median_interval: Option<(f64, f64)>,
     /// Present when the single values were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub samples: Option<Vec<Sampled>>,
@@ -141,6 +144,8 @@ pub struct ComparisonReport {
     pub metric: String,
     /// By how much the arm's value is larger than the reference's, as a fraction: −0.2 is 20 % less.
     pub effect: f64,
+    /// So many runs were cut short that `effect` is only a lower bound: the arm may be slower by any amount.
+    pub effect_is_bound: bool,
     /// Bounds of `effect` that hold at any stopping time; `null` where the pairs cannot bound it.
     pub interval: (Option<f64>, Option<f64>),
     pub confidence: f64,
@@ -150,7 +155,7 @@ pub struct ComparisonReport {
     pub evidence_needed: f64,
     /// FASTER, SLOWER, EQUIVALENT, INCONCLUSIVE or INVALID.
     pub verdict: &'static str,
-    /// Smallest effect that these pairs could have shown, at 5 % error with 80 % power.
+    /// Smallest effect that so many pairs of this noise show in 80 of 100 trials, with the evidence needed here.
     pub mde: Option<f64>,
     /// Robust standard deviation of the log ratio of a pair.
     pub noise: f64,
@@ -206,9 +211,20 @@ pub enum StoppedBecause {
     Budget,
     /// A value was no number.
     BadData,
+    /// Runs depend on what ran before them: whatever the pairs show is not about the commands alone.
+    CarryOver,
     /// Both are the same program: nothing to compare.
     IdenticalPrograms,
     Interrupted,
+}
+
+impl ComparisonReport {
+    /// The effect in words, for people.
+    #[must_use]
+    pub fn words(&self, metric: &Metric) -> String {
+        let least = if self.effect_is_bound { "at least " } else { "" };
+        format!("{least}{}", words::comparison(&self.decision.estimate, metric))
+    }
 }
 
 impl From<Stopped> for StoppedBecause {

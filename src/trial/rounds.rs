@@ -5,16 +5,16 @@ use std::time::Duration;
 use super::error::TrialError;
 use super::order;
 use super::run::{Hands, Trial};
-use crate::config::Metric;
+use crate::config::{Metric, Objective};
 use crate::measure::{Arm, Disturbance, Sample};
+use crate::stats::carry_over::FirstRun;
 use crate::sys::wire::RunEnd;
 
 /// All runs of a round.
 #[derive(Debug)]
 pub(super) struct Round {
+    /// In the order in which they were run.
     pub runs: Vec<Run>,
-    /// The reference's second run.
-    pub control: Option<Sample>,
 }
 
 /// One contender's run within a round.
@@ -32,24 +32,13 @@ pub(super) struct Run {
 impl Round {
     /// Runs the `drawn`-th round; rounds that are thrown away count here.
     pub fn run(trial: &Trial<'_>, drawn: u32, hands: &Hands<'_>) -> Result<Self, TrialError> {
-        let mut contenders = trial.in_question();
-        let every = trial.plan.control_every;
-        let controlled = every > 0 && drawn % every == every - 1;
-        if controlled {
-            contenders.push(0);
-        }
-        let control_index = controlled.then(|| contenders.len() - 1);
-        let mut round = Self { runs: Vec::with_capacity(contenders.len()), control: None };
+        let contenders = trial.in_question();
+        let mut round = Self { runs: Vec::with_capacity(contenders.len()) };
         let order = order::of_round(trial.plan.seed, drawn, contenders.len());
         for (slot, index) in order.into_iter().enumerate() {
             let contender = contenders[index];
             let when = format!("round {}", trial.rounds_done + 1);
-            let run = one_run(trial, contender, drawn, slot, &when, hands)?;
-            if Some(index) == control_index {
-                round.control = Some(run.sample);
-            } else {
-                round.runs.push(run);
-            }
+            round.runs.push(one_run(trial, contender, drawn, slot, &when, hands)?);
         }
         Ok(round)
     }
@@ -62,15 +51,24 @@ impl Round {
     /// not known to its end, so the round must be kept whatever is known.
     pub fn reaches_cut_off(&self) -> bool {
         let cut_off_s = self.runs.iter().filter_map(|run| run.cut_off_s).fold(f64::INFINITY, f64::min);
-        let mut samples = self.runs.iter().map(|run| &run.sample).chain(&self.control);
-        samples.any(|sample| sample.run.wall_ns as f64 * 1e-9 >= cut_off_s)
+        self.runs.iter().any(|run| run.sample.wall_s() >= cut_off_s)
     }
 
     /// What else went on during the round, whoever was running.
     pub fn disturbance(&self) -> Disturbance {
-        Disturbance::of(
-            self.runs.iter().map(|run| &run.sample).chain(&self.control).map(|sample| &sample.run),
-        )
+        Disturbance::of(self.runs.iter().map(|run| &run.sample.run))
+    }
+
+    /// Its first run, by the order of the round before, which was drawn just before this one.
+    pub fn first_run(&self, before: &Self, drawn: u32, metric: &Metric) -> Option<FirstRun> {
+        let first = self.runs.first()?;
+        Some(FirstRun {
+            round: drawn,
+            command: first.contender,
+            value: first.sample.metric(metric).filter(|&value| value > 0.0)?,
+            before: before.runs.last()?.contender,
+            candidates: before.runs.iter().map(|run| run.contender).collect(),
+        })
     }
 }
 
@@ -78,7 +76,7 @@ impl Round {
 fn cut_off(trial: &Trial<'_>, contender: usize) -> Option<Duration> {
     let longest_s = trial.tallies[0].longest_wall_s;
     // Only a time can be cut short and still be known to be the larger one.
-    let races = contender > 0 && longest_s > 0.0 && trial.plan.primary.metric == Metric::Wall;
+    let races = contender > 0 && longest_s > 0.0 && trial.plan.primary == Objective::lower(Metric::Wall);
     let cut_off = Duration::try_from_secs_f64(trial.plan.race.filter(|_| races)? * longest_s).ok()?;
     (cut_off < trial.plan.contenders[contender].arm.timeout).then_some(cut_off)
 }
@@ -134,7 +132,7 @@ mod tests {
             files: Vec::new(),
             custom: BTreeMap::new(),
         };
-        let round = |walls_s: [u64; 2], control_s: u64| Round {
+        let round = |walls_s: [u64; 2]| Round {
             runs: (0..2)
                 .map(|contender| Run {
                     contender,
@@ -144,14 +142,12 @@ mod tests {
                     cut_short: contender > 0 && walls_s[contender] >= 10,
                 })
                 .collect(),
-            control: Some(sample(control_s)),
         };
-        let check = |walls_s: [u64; 2], control_s: u64, expected: bool| {
-            assert_eq!(round(walls_s, control_s).reaches_cut_off(), expected, "{walls_s:?} {control_s}");
+        let check = |walls_s: [u64; 2], expected: bool| {
+            assert_eq!(round(walls_s).reaches_cut_off(), expected, "{walls_s:?}");
         };
-        check([9, 9], 9, false);
-        check([1, 10], 1, true);
-        check([10, 1], 1, true);
-        check([1, 1], 10, true);
+        check([9, 9], false);
+        check([1, 10], true);
+        check([10, 1], true);
     }
 }

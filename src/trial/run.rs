@@ -11,15 +11,16 @@ use super::tally::{Compared, Tally};
 use super::{advice, conclude, rounds};
 use crate::config::Metric;
 use crate::machine::{Facts, MeasureLock, Moment, Strain};
-use crate::measure::{Around, Identity, Measurer, Redo, identity, log_ratio};
+use crate::measure::{Around, Identity, Measurer, Redo, identity};
+use crate::stats::carry_over::{CarryOver, FirstRun, carry_over};
 use crate::stats::decision::{Decision, Word};
 use crate::stats::effect::Estimate;
 use crate::stats::racing::Race;
 use crate::stats::sequential::Test;
 use crate::sys::signals;
 
-/// Control values that are kept: more show nothing new.
-const CONTROL_VALUES_MAX: usize = 10_000;
+/// First runs of rounds that are kept: more show nothing new.
+const FIRST_RUNS_MAX: usize = 2_000;
 
 /// What a trial works with.
 pub struct Hands<'a> {
@@ -124,8 +125,8 @@ pub(super) struct Trial<'a> {
     pub comparisons: Vec<Compared>,
     /// The comparisons by the primary metric, in the same order.
     pub race: Race,
-    /// Log ratios of the reference against itself.
-    pub control: Vec<f64>,
+    /// First runs of rounds, to see whether runs depend on what ran before.
+    pub first_runs: Vec<FirstRun>,
     pub redo: Redo,
     pub rounds_done: u32,
     pub interrupted: bool,
@@ -149,7 +150,7 @@ impl<'a> Trial<'a> {
             tallies: plan.contenders.iter().map(|_| Tally::default()).collect(),
             race: Race::new(others.len(), plan.test()),
             comparisons: others.map(|contender| Compared { contender, ..Compared::default() }).collect(),
-            control: Vec::new(),
+            first_runs: Vec::new(),
             redo: Redo::default(),
             rounds_done: 0,
             interrupted: false,
@@ -233,6 +234,11 @@ impl<'a> Trial<'a> {
         self.comparisons.iter().any(|compared| compared.closed.is_none())
     }
 
+    /// Whether runs depend on what ran directly before them.
+    pub fn carry_over(&self) -> CarryOver {
+        carry_over(&self.first_runs, self.plan.seed)
+    }
+
     /// Each comparison with its test of the primary metric.
     pub fn compared(&self) -> impl Iterator<Item = (&Compared, &Test)> {
         let with_test = |(index, compared)| (compared, self.race.test(index));
@@ -276,6 +282,7 @@ impl<'a> Trial<'a> {
     fn rounds(&mut self, watch: Stopwatch, hands: &mut Hands<'_>) -> Result<(), TrialError> {
         let max = self.plan.rounds.max();
         let mut drawn = 0;
+        let mut before: Option<Round> = None;
         while self.rounds_done < max && !self.is_answered() {
             if self.rounds_done > 0 && watch.elapsed(hands) >= self.plan.budget {
                 break;
@@ -283,17 +290,26 @@ impl<'a> Trial<'a> {
             // Held until the round has been judged, which would disturb whoever comes next.
             let _alone = hands.alone()?;
             let mut round = Round::run(self, drawn, hands)?;
-            drawn += 1;
             let disturbance = round.disturbance();
-            if round.reaches_cut_off() {
+            let counts = if round.reaches_cut_off() {
                 self.redo.recall(&disturbance, false);
-            } else if self.redo.wants(&disturbance, self.rounds_done) {
-                continue;
+                true
+            } else {
+                !self.redo.wants(&disturbance, self.rounds_done)
+            };
+            if counts {
+                if self.first_runs.len() < FIRST_RUNS_MAX
+                    && let Some(before) = &before
+                {
+                    self.first_runs.extend(round.first_run(before, drawn, &self.plan.primary.metric));
+                }
+                self.take(&mut round);
+                self.judge(self.rounds_left(watch.elapsed(hands)));
+                let progress = self.progress(watch.elapsed(hands));
+                (hands.progress)(&progress);
             }
-            self.take(&mut round);
-            self.judge(self.rounds_left(watch.elapsed(hands)));
-            let progress = self.progress(watch.elapsed(hands));
-            (hands.progress)(&progress);
+            before = Some(round);
+            drawn += 1;
         }
         Ok(())
     }
@@ -310,17 +326,10 @@ impl<'a> Trial<'a> {
         let Some(reference) = round.of(0) else {
             return;
         };
-        if let Some(control) = &round.control
-            && self.control.len() < CONTROL_VALUES_MAX
-        {
-            let values = [&reference.sample, control].map(|sample| sample.metric(&self.plan.primary.metric));
-            if let [Some(a), Some(b)] = values {
-                self.control.push(log_ratio(&self.plan.primary, a, b));
-            }
-        }
         for (index, compared) in self.comparisons.iter_mut().enumerate() {
             if let Some(run) = round.of(compared.contender) {
-                self.race.push(index, compared.add(&reference.sample, run, self.plan));
+                let (log_ratio, beyond) = compared.add(&reference.sample, run, self.plan);
+                self.race.push_cut(index, log_ratio, &beyond);
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::config::{Metric, Objective};
 use crate::measure::{Sample, log_ratio};
 use crate::stats::decision::{Decision, Stopped, Word};
 use crate::stats::distribution::Distribution;
+use crate::stats::evidence::Side;
 use crate::stats::sequential::Test;
 
 /// Different outputs that are told apart; a program with more varies anyway.
@@ -113,13 +114,23 @@ pub(super) struct Compared {
 
 impl Compared {
     /// Adds a pair: a run of the reference and one of this contender from the same round. Gives the log ratio of the
-    /// primary metric, which is no number where there is none.
+    /// primary metric, which is no number where there is none, and the sides on which the true one may lie beyond it.
+    ///
+    /// Both values are cut at the same limit, and where either exceeds it the pair says nothing of other metrics: two
+    /// runs of one program must give L and −L equally often.
     #[must_use]
-    pub fn add(&mut self, a: &Sample, run: &Run, plan: &Plan) -> f64 {
+    pub fn add(&mut self, a: &Sample, run: &Run, plan: &Plan) -> (f64, Vec<Side>) {
         self.pairs += 1;
         let b = &run.sample;
-        // A run that was cut short says nothing but that it is slower.
-        let whole = (!run.cut_short).then(|| values(b));
+        let most_s = run.cut_off_s.unwrap_or(f64::INFINITY);
+        let mut beyond = Vec::new();
+        if a.wall_s() >= most_s {
+            beyond.push(Side::Below);
+        }
+        if run.cut_short || b.wall_s() >= most_s {
+            beyond.push(Side::Above);
+        }
+        let whole = beyond.is_empty().then(|| values(b));
         for (metric, value) in whole.into_iter().flatten() {
             let lower = Objective::lower(metric);
             let Some(ratio) = a.metric(&lower.metric).map(|other| log_ratio(&lower, other, value)) else {
@@ -132,10 +143,9 @@ impl Compared {
             }
         }
         let metric = &plan.primary.metric;
-        // Both sides are cut: two runs of one program must give L and −L equally often.
-        let most = run.cut_off_s.unwrap_or(f64::INFINITY);
-        let cut = a.metric(metric).zip(b.metric(metric)).map(|(a, b)| (a.min(most), b.min(most)));
-        cut.map_or(f64::NAN, |(a, b)| log_ratio(&plan.primary, a, b))
+        let [a, b] = [a, b].map(|sample| sample.metric(metric).map(|value| value.min(most_s)));
+        let log_ratio = a.zip(b).map_or(f64::NAN, |(a, b)| log_ratio(&plan.primary, a, b));
+        (log_ratio, beyond)
     }
 
     /// Takes note of the race's answer once there is one; `test` is that of the primary metric.
@@ -170,7 +180,6 @@ mod tests {
             rounds: Rounds::Needed { min: 0, max: 60 },
             budget: Duration::MAX,
             warmup: 0,
-            control_every: 0,
             race: Some(10.0),
             failures: Failures::Refused,
             seed: 1,
@@ -222,11 +231,17 @@ mod tests {
                 cut_off_s: Some(10.0),
                 cut_short: b > 10,
             };
-            Compared::default().add(&sample(a), &run, &plan)
+            let mut compared = Compared::default();
+            let (log_ratio, beyond) = compared.add(&sample(a), &run, &plan);
+            assert_eq!(compared.others.is_empty(), !beyond.is_empty(), "{a} {b}");
+            (log_ratio, beyond)
         };
         for (a, b) in [(1, 50), (50, 1), (12, 3), (3, 4), (40, 50)] {
-            assert!((ratio(a, b) + ratio(b, a)).abs() < 1e-12, "{a} {b}");
+            assert!((ratio(a, b).0 + ratio(b, a).0).abs() < 1e-12, "{a} {b}");
         }
-        assert_eq!(ratio(1, 50), 10.0_f64.ln());
+        assert_eq!(ratio(1, 50), (10.0_f64.ln(), vec![Side::Above]));
+        assert_eq!(ratio(50, 1).1, [Side::Below]);
+        assert_eq!(ratio(40, 50), (0.0, vec![Side::Below, Side::Above]));
+        assert_eq!(ratio(3, 4).1, []);
     }
 }

@@ -64,19 +64,7 @@ fn a_slower_program_is_called_slower_and_the_reverse_faster() {
 #[test]
 fn a_fixed_number_of_runs_gives_that_many_pairs_in_random_order() {
     let bench = Bench::bare(&[]);
-    let args = [
-        "--runs",
-        "24",
-        "--samples",
-        "--seed",
-        "7",
-        "--control-every",
-        "0",
-        "--vs",
-        "sleep 0.05",
-        "--",
-        "true",
-    ];
+    let args = ["--runs", "24", "--samples", "--seed", "7", "--vs", "sleep 0.05", "--", "true"];
     let report = measured(&bench, &args, 0);
     let slots = |arm: usize| -> Vec<u64> {
         let samples = report["arms"][arm]["wall_s"]["samples"].as_array().unwrap();
@@ -97,6 +85,11 @@ fn too_few_pairs_are_inconclusive_and_say_what_is_missing() {
     let bench = Bench::bare(&[]);
     let ran = bench.perfup(&["measure", "--runs", "3", "--vs", "sleep 0.05", "--", "true"]).expect(3);
     assert!(ran.stdout.contains("INCONCLUSIVE"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("too few pairs to see anything") && !ran.stdout.contains('±'),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stderr.contains("--runs"), "{}", ran.stderr);
 }
 
@@ -170,8 +163,6 @@ fn commands_around_the_runs_run_when_they_should() {
         "3",
         "--warmup",
         "2",
-        "--control-every",
-        "0",
         "--setup",
         "echo setup {n} >> log",
         "--prepare",
@@ -323,7 +314,8 @@ fn an_export_that_fails_costs_no_measurement() {
 #[test]
 fn a_person_sees_both_arms_the_verdict_and_why() {
     let bench = Bench::bare(&[]);
-    let ran: Ran = bench.perfup(&["measure", "--vs", "sleep 0.05", "--", "true"]).expect(0);
+    let ran: Ran =
+        bench.perfup(&["measure", "--min-runs", "12", "--vs", "sleep 0.05", "--", "true"]).expect(0);
     for word in
         ["A  ", "B  ", "SLOWER", "evidence", "could be seen", "stopped: the evidence is enough", "seed "]
     {
@@ -396,4 +388,37 @@ fn a_calibration_is_made_kept_and_cited() {
     let args = ["--runs", "3", "--metric", "cpu", "--vs", "sleep 0.001", "--", "true"];
     let report = measured(&bench, &args, 3);
     assert_eq!(report["calibration"]["seed"], calibration["seed"], "{report}");
+}
+
+#[test]
+fn a_run_that_is_cut_short_makes_the_effect_a_lower_bound() {
+    let bench = Bench::bare(&[]);
+    let args = ["--runs", "14", "--vs", "sleep 0.4", "--export-csv", "x.csv", "--export-markdown", "x.md"];
+    let report = measured(&bench, &[&args[..], &["--", "sleep", "0.005"]].concat(), 0);
+    let comparison = &report["comparisons"][0];
+    assert_eq!((&comparison["verdict"], &comparison["effect_is_bound"]), (&"SLOWER".into(), &true.into()));
+    assert!(number(&comparison["interval"][0]) > 1.0 && comparison["interval"][1].is_null(), "{comparison}");
+    let read = |name: &str| std::fs::read_to_string(bench.root().join(name)).unwrap();
+    assert!(read("x.md").contains("at least ") && read("x.csv").contains("SLOWER,true"));
+    let whole =
+        measured(&bench, &["--runs", "14", "--no-race", "--vs", "sleep 0.1", "--", "sleep", "0.005"], 0);
+    let comparison = &whole["comparisons"][0];
+    assert_eq!(comparison["effect_is_bound"], false);
+    assert!(comparison["interval"][1].is_number(), "{comparison}");
+}
+
+#[test]
+fn a_command_that_spoils_the_next_run_makes_the_comparison_invalid() {
+    let bench = Bench::bare(&[]);
+    let (a, b) = ("sh -c 'test -e f && sleep 0.03; rm -f f'", "sh -c 'touch f'");
+    let args = ["measure", "--runs", "60", "--seed", "7", "--json", "--vs", b, "--", a];
+    let ran = bench.perfup(&args).expect(5);
+    assert!(ran.stderr.contains("--prepare"), "{}", ran.stderr);
+    let report = ran.json(MEASURE);
+    let comparison = &report["comparisons"][0];
+    assert_eq!(
+        (&comparison["verdict"], &comparison["stopped_because"]),
+        (&"INVALID".into(), &"carry-over".into())
+    );
+    assert!(report["carry_over"]["found"] == true && number(&report["carry_over"]["p_value"]) <= 0.001);
 }

@@ -138,10 +138,6 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N", help_heading = "Fine control")]
     pub seed: Option<u64>,
 
-    /// Run the reference against itself in every so manieth round; 0 for never
-    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Fine control")]
-    pub control_every: u32,
-
     /// End a run that takes so many times the longest run of the reference
     #[arg(long, value_name = "FACTOR", default_value_t = 10.0, value_parser = factor, conflicts_with = "no_race",
           help_heading = "Fine control")]
@@ -170,7 +166,7 @@ const EXAMPLES: &str = "Examples:
 Exit codes:
   0 a verdict (faster, slower or equivalent)   1 a guarded metric got worse   2 usage
   3 inconclusive within the budget, or a guard still open
-  5 invalid: a command failed, or differs from itself in the control   130 interrupted";
+  5 invalid: a command failed, or runs that change the next run   130 interrupted";
 
 /// `5%`, `5 %` or `0.05`.
 pub(in crate::cli) fn percent(text: &str) -> Result<f64, String> {

@@ -74,7 +74,6 @@ pub(super) fn plan(args: &MeasureArgs, setup: &Setup) -> Result<Plan, Failure> {
         // Whoever fixes the number of runs has fixed the time.
         budget: args.budget.unwrap_or(if args.runs.is_some() { Duration::MAX } else { budget }),
         warmup: args.warmup,
-        control_every: if compares { args.control_every } else { 0 },
         race: (!args.no_race).then_some(args.race),
         failures: failures(args)?,
         seed: args.seed.unwrap_or_else(fresh_seed),

@@ -97,6 +97,7 @@ fn csv(report: &Report) -> String {
         report.arms.first().map(|arm| arm.parameters.keys().collect()).unwrap_or_default();
     let mut header = vec!["command", "mean", "stddev", "median", "user", "system", "min", "max"];
     header.extend(["mad", "runs", "cpu", "peak_rss_bytes", "effect", "effect_low", "effect_high", "verdict"]);
+    header.extend(["effect_is_bound"]);
     let mut lines = vec![header.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     // Last, because which of them there are depends on the machine and the command.
     let shown = ["wall_s", "user_s", "sys_s", "cpu_s", "peak_rss_bytes"];
@@ -128,12 +129,13 @@ fn csv(report: &Report) -> String {
             median("peak_rss_bytes"),
         ];
         line.extend(match comparison {
-            None => vec![String::new(); 4],
+            None => vec![String::new(); 5],
             Some(comparison) => vec![
                 digits(comparison.effect),
                 bound(comparison.interval.0),
                 bound(comparison.interval.1),
                 comparison.verdict.to_owned(),
+                comparison.effect_is_bound.to_string(),
             ],
         });
         line.extend(parameters.iter().map(|name| arm.parameters.get(*name).cloned().unwrap_or_default()));
@@ -187,9 +189,7 @@ fn markdown(report: &Report) -> String {
                 .unwrap_or_default()
         };
         let (against, verdict) = match report.comparisons.iter().find(|comparison| comparison.arm == index) {
-            Some(comparison) => {
-                (words::comparison(&comparison.decision.estimate, metric), comparison.verdict)
-            }
+            Some(comparison) => (comparison.words(metric), comparison.verdict),
             None => (if report.arms.len() > 1 { "1" } else { "" }.to_owned(), ""),
         };
         text.push_str(&format!(

@@ -48,12 +48,10 @@ pub(super) fn text(report: &Report, width: usize) -> String {
         0 => String::new(),
         rounds => format!(", {rounds} disturbed rounds run again"),
     };
-    let control =
-        report.control.map_or(String::new(), |control| format!(", {} control pairs", control.pairs));
     text.push_str(&paint(
         DIM,
         format!(
-            "{} rounds in {}{control}{redone}; seed {}\n",
+            "{} rounds in {}{redone}; seed {}\n",
             report.rounds,
             words::seconds(report.elapsed_s),
             report.seed
@@ -90,9 +88,10 @@ fn arms(report: &Report, width: usize, text: &mut String) {
             continue;
         };
         let value = words::value(&report.primary, metric.median);
-        let (low, high) = metric.median_interval;
-        let spread = if metric.median > 0.0 { (high - low) / 2.0 / metric.median } else { 0.0 };
-        let spread = format!("±{}", words::percent(spread));
+        let interval = metric.median_interval.filter(|_| metric.median > 0.0);
+        let spread = interval.map_or_else(String::new, |(low, high)| {
+            format!("±{}", words::percent((high - low) / 2.0 / metric.median))
+        });
         let runs = match arm.runs {
             1 => "1 run".to_owned(),
             runs => format!("{runs} runs"),
@@ -142,7 +141,6 @@ fn verdict(report: &Report, comparison: &ComparisonReport, text: &mut String) {
         Word::Inconclusive => WARN,
     };
     let (arm, against) = (letter(comparison.arm), letter(comparison.against));
-    let estimate = &decision.estimate;
     let said = match (decision.word, comparison.stopped_because) {
         (_, StoppedBecause::IdenticalPrograms) => {
             format!("{arm} is the same program as {against}, byte for byte: nothing to compare")
@@ -150,24 +148,26 @@ fn verdict(report: &Report, comparison: &ComparisonReport, text: &mut String) {
         (Word::Equivalent, _) => format!(
             "{arm} is within ±{} of {against}: {}",
             words::percent(report.min_effect.unwrap_or(0.0)),
-            words::comparison(estimate, &report.primary)
+            comparison.words(&report.primary)
         ),
-        _ => format!("{arm} against {against}: {}", words::comparison(estimate, &report.primary)),
+        _ => format!("{arm} against {against}: {}", comparison.words(&report.primary)),
     };
     text.push_str(&format!("{}  {said}\n", paint(style, comparison.verdict)));
     if comparison.stopped_because == StoppedBecause::IdenticalPrograms {
         return;
     }
     text.push_str(&format!("   {}\n", evidence(comparison)));
+    let settled = matches!(decision.word, Word::Faster | Word::Slower | Word::Equivalent);
     let seen = match (comparison.mde, comparison.pairs_still_needed) {
-        (Some(mde), Some(more)) => format!(
-            "an effect of {} could have been seen; about {more} more pairs may settle it",
-            words::percent(mde)
-        ),
-        (Some(mde), None) => format!("effects from {} on could be seen", words::percent(mde)),
-        (None, _) => "too few pairs to say what could have been seen".to_owned(),
+        (Some(mde), more) => {
+            let more = more.map_or(String::new(), |more| format!("; about {more} more pairs may settle it"));
+            format!("effects from {} on could be seen in 4 of 5 such trials{more}; ", words::percent(mde))
+        }
+        (None, Some(more)) => format!("too few pairs to see anything; about {more} more may settle it; "),
+        (None, None) if settled || comparison.stopped_because == StoppedBecause::CarryOver => String::new(),
+        (None, None) => "too few pairs to see anything; ".to_owned(),
     };
-    text.push_str(&format!("   {seen}; stopped: {}\n", why(comparison.stopped_because)));
+    text.push_str(&format!("   {seen}stopped: {}\n", why(comparison.stopped_because)));
     let built_in = BESIDE.iter().filter_map(|metric| comparison.others.get(&*metric.key()));
     let custom = comparison.others.values().filter(|other| other.metric.is_custom()).take(CUSTOM_BESIDE);
     let beside: Vec<String> = built_in
@@ -256,6 +256,7 @@ fn why(stopped: StoppedBecause) -> &'static str {
         StoppedBecause::Pairs => "the limit of runs (--max-runs)",
         StoppedBecause::Budget => "the time budget (--budget)",
         StoppedBecause::BadData => "a value was not a positive number",
+        StoppedBecause::CarryOver => "runs depend on what ran before them: see the warning",
         StoppedBecause::IdenticalPrograms => "nothing to compare",
         StoppedBecause::Interrupted => "interrupted",
     }

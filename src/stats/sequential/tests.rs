@@ -103,3 +103,97 @@ fn hope_fades_where_an_answer_is_improbable_and_only_there() {
         "so many pairs are to be made"
     );
 }
+
+#[test]
+fn giving_up_costs_no_word_that_more_pairs_would_have_brought() {
+    const SESSIONS: u64 = 300;
+    let mut equivalent = 0;
+    for noise in [Noise::Learned, Noise::Unknown] {
+        let plan = TestPlan { alpha: 0.01, pairs_max: 60, min_effect: 0.01, noise, ..PLAN };
+        for seed in 0..SESSIONS {
+            let (mut rng, mut test) = (Rng::new(seed), Test::new(plan));
+            let (mut stopped, mut word) = (None, None);
+            for _ in 0..plan.pairs_max {
+                test.push(0.015 * rng.normal());
+                stopped = stopped.or_else(|| test.answer().map(|answer| answer.word));
+                word = word.or_else(|| test.word().map(|(word, _)| word));
+            }
+            assert_eq!(stopped, Some(word.unwrap_or(Word::Inconclusive)), "{noise:?}, seed {seed}");
+            equivalent += u32::from(word == Some(Word::Equivalent));
+        }
+    }
+    assert!(equivalent > 60, "the question is within reach: {equivalent}");
+}
+
+/// Pairs of which B takes `factor` times as long as A, and both are cut at `limit` times the usual.
+fn cut(noise: Noise, factor: f64, limit: f64, pairs: usize, seed: u64) -> Test {
+    let mut rng = Rng::new(seed);
+    let mut test = Test::new(TestPlan { noise, pairs_min: pairs, min_effect: 0.05, ..PLAN });
+    for _ in 0..pairs {
+        let [a, b] = [0.0, factor.ln()].map(|time| time + SIGMA * rng.normal());
+        let beyond: Vec<Side> = [(a, Side::Below), (b, Side::Above)]
+            .into_iter()
+            .filter_map(|(time, side)| (time >= limit.ln()).then_some(side))
+            .collect();
+        test.push_cut(b.min(limit.ln()) - a.min(limit.ln()), &beyond);
+    }
+    test
+}
+
+#[test]
+fn values_that_were_cut_bound_the_effect_on_one_side_only() {
+    for noise in [Noise::Unknown, Noise::Known(SIGMA), Noise::Learned] {
+        for pairs in [30, EXACT_PAIRS_MAX + 100] {
+            let (all, none) = (cut(noise, 33.0, 10.0, pairs, 1), cut(noise, 3.0, 10.0, pairs, 1));
+            let decision = all.end();
+            assert_eq!((decision.word, decision.estimate.high), (Word::Slower, f64::INFINITY), "{noise:?}");
+            assert!(decision.estimate.low > 8.0 && decision.estimate.low < 33.0, "{decision:?}");
+            assert!(all.is_cut_off(Side::Above) && !all.is_cut_off(Side::Below));
+            assert!(!none.is_cut_off(Side::Above) && none.estimate().high < 4.0, "{noise:?}");
+        }
+        // A few of many leave the centre where it is.
+        let few = cut(noise, 9.0, 10.0, 200, 1);
+        assert!(!few.is_cut_off(Side::Above), "{noise:?}: {:?}", few.estimate());
+    }
+}
+
+#[test]
+fn an_interval_from_cut_values_holds_the_truth_as_often_as_it_says() {
+    const SESSIONS: u64 = 400;
+    for noise in [Noise::Known(SIGMA), Noise::Learned] {
+        // Cut at less than the usual, at about it, and rarely.
+        for factor in [12.0, 10.0, 8.5_f64] {
+            let missed = (0..SESSIONS)
+                .map(|seed| cut(noise, factor, 10.0, 24, seed).estimate())
+                .filter(|estimate| !(estimate.low..=estimate.high).contains(&factor))
+                .count();
+            assert!(missed as f64 <= 0.05 * SESSIONS as f64, "{noise:?} {factor}: {missed}");
+        }
+    }
+}
+
+#[test]
+fn an_effect_that_is_said_to_be_seen_is_seen_in_four_of_five_sessions() {
+    const SESSIONS: u64 = 300;
+    for (noise, pairs) in [(Noise::Unknown, 60), (Noise::Learned, 20), (Noise::Learned, 60)] {
+        let plan = TestPlan { alpha: 0.01, pairs_max: pairs, noise, ..PLAN };
+        let seen = (0..SESSIONS)
+            .filter(|&seed| {
+                let effect = shown(plan, 0.0, pairs, seed).minimum_detectable().unwrap();
+                let (mut rng, mut test) = (Rng::new(SESSIONS + seed), Test::new(plan));
+                (0..pairs).any(|_| {
+                    test.push(effect.ln_1p() + SIGMA * rng.normal());
+                    test.word().is_some()
+                })
+            })
+            .count();
+        println!("{noise:?}, {pairs} pairs: {seen} of {SESSIONS}");
+        assert!(seen as f64 >= 0.76 * SESSIONS as f64, "{noise:?} {pairs}: {seen}");
+    }
+    let detectable = |pairs| shown(TestPlan { alpha: 0.01, ..PLAN }, 0.0, pairs, 1).minimum_detectable();
+    assert_eq!(detectable(10), None, "eleven pairs are the fewest that can show anything");
+    assert!(detectable(11).is_some());
+    assert!(detectable(3000).unwrap() < detectable(2000).unwrap());
+    let wanted = TestPlan { min_effect: 0.9, ..PLAN };
+    assert_eq!(shown(wanted, 0.0, 30, 1).minimum_detectable(), Some(0.9));
+}

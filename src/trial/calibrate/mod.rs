@@ -356,7 +356,6 @@ fn trial(plan: &CalibrationPlan, exe: &Path, workload: &Workload, effect: f64, s
         rounds: Rounds::Needed { min: 0, max: plan.pairs_max },
         budget: Duration::MAX,
         warmup: 0,
-        control_every: 0,
         race: None,
         failures: Failures::Refused,
         seed,
