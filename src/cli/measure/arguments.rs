@@ -138,7 +138,7 @@ pub struct MeasureArgs {
     #[arg(long, value_name = "N", help_heading = "Fine control")]
     pub seed: Option<u64>,
 
-    /// End a run that takes so many times the longest run of the reference
+    /// End a run that takes so many times the longest run of the reference; only where wall time decides
     #[arg(long, value_name = "FACTOR", default_value_t = 10.0, value_parser = factor, conflicts_with = "no_race",
           help_heading = "Fine control")]
     pub race: f64,

@@ -210,23 +210,20 @@ fn evidence(comparison: &ComparisonReport) -> String {
     )
 }
 
-/// `calibrated 3 h ago (noise: present, at most 60 pairs of 5.01 ms): 0 of 100 verdicts wrong (0.0–3.6 %), +10 % found in 98 of 100 (93–100 %)`.
+/// Two lines: `calibrated 3 h ago (noise: present, at most 60 pairs of 5.01 ms):`, then
+/// `0 of 100 (0.0–3.6 %) verdicts wrong, +10 % found in 98 of 100`.
 fn cited(calibration: &Calibration) -> String {
     let found: Vec<String> = calibration
         .rates
         .iter()
         .map(|rate| match rate.effect {
             0.0 => format!("{} verdicts wrong", share(rate.wrong, rate, rate.wrong_interval)),
-            effect => format!(
-                "+{} found in {}",
-                words::percent(effect),
-                share(rate.right, rate, rate.right_interval)
-            ),
+            effect => format!("+{} found in {} of {}", words::percent(effect), rate.right, rate.sessions),
         })
         .collect();
     let age = words::span(jiff::Timestamp::now().as_millisecond() - calibration.created_at);
     format!(
-        "calibrated {age} ago (noise: {}, at most {} pairs of {}): {}\n",
+        "calibrated {age} ago (noise: {}, at most {} pairs of {}):\n   {}\n",
         calibration.noise.word(),
         calibration.pairs_max,
         words::seconds(calibration.run_s),
