@@ -19,7 +19,6 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![expect(clippy::disallowed_methods, reason = "starts the yardsticks itself")]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::{CString, c_char};
 use std::fs::File;
@@ -186,18 +185,11 @@ impl Bench {
     }
 
     fn measure(&self, argv: &[&str]) -> Outcome<Time> {
-        let arm = Arm {
-            command: CommandLine::Argv(argv.iter().map(|&word| word.to_owned()).collect()),
-            cwd: self.scratch.path().to_owned(),
-            env: BTreeMap::new(),
-            stdin: None,
-            prepare: None,
-            timeout: Duration::from_secs(10),
-            files: Vec::new(),
-            cpus: Vec::new(),
-            metrics: Vec::new(),
-            counters: false,
-        };
+        let arm = Arm::new(
+            CommandLine::Argv(argv.iter().map(|&word| word.to_owned()).collect()),
+            self.scratch.path().to_owned(),
+            Duration::from_secs(10),
+        );
         let start = Instant::now();
         // The padding of the environment follows the seed.
         let sample = self.measurer.run(&arm, u64::from(start.elapsed().subsec_nanos()))?;

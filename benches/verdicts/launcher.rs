@@ -1,6 +1,5 @@
 //! Runs programs as `perfup measure` does.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -38,18 +37,11 @@ impl Launcher {
     }
 
     pub fn run(&mut self, words: &[&str]) -> Outcome<Run> {
-        let arm = Arm {
-            command: CommandLine::Argv(words.iter().map(|&word| word.to_owned()).collect()),
-            cwd: PathBuf::from("/"),
-            env: BTreeMap::new(),
-            stdin: None,
-            prepare: None,
-            timeout: Duration::from_secs(60),
-            files: Vec::new(),
-            cpus: Vec::new(),
-            metrics: Vec::new(),
-            counters: false,
-        };
+        let arm = Arm::new(
+            CommandLine::Argv(words.iter().map(|&word| word.to_owned()).collect()),
+            PathBuf::from("/"),
+            Duration::from_secs(60),
+        );
         self.runs += 1;
         // The padding of the environment follows the seed.
         let sample = self.measurer.run(&arm, self.seed ^ self.runs)?;

@@ -123,18 +123,16 @@ pub fn analyse(setup: &Setup, config: &Config) -> Result<Analysis, ExperimentErr
 
 fn arm(config: &Config, root: &Path, folder: &Path) -> Arm {
     let benchmark = &config.benchmark;
+    // A configured benchmark stands relative to the root; a bare command runs where the user is.
+    let cwd =
+        if benchmark.cwd.as_os_str().is_empty() { folder.to_owned() } else { root.join(&benchmark.cwd) };
     Arm {
-        command: benchmark.command.clone(),
-        // A configured benchmark stands relative to the root; a bare command runs where the user is.
-        cwd: if benchmark.cwd.as_os_str().is_empty() { folder.to_owned() } else { root.join(&benchmark.cwd) },
         env: benchmark.env.clone(),
         stdin: benchmark.stdin.as_ref().map(|file| root.join(file)),
         prepare: benchmark.prepare.clone(),
-        timeout: benchmark.timeout,
-        files: Vec::new(),
-        cpus: Vec::new(),
         metrics: benchmark.metrics.clone(),
         counters: benchmark.required().any(Metric::is_counted),
+        ..Arm::new(benchmark.command.clone(), cwd, benchmark.timeout)
     }
 }
 

@@ -83,16 +83,13 @@ impl Context {
     pub fn arm(&self, worktree: &Path) -> Arm {
         let benchmark = &self.config.benchmark;
         Arm {
-            command: benchmark.command.clone(),
-            cwd: worktree.join(&benchmark.cwd),
             env: benchmark.env.clone(),
             stdin: benchmark.stdin.as_ref().map(|file| worktree.join(file)),
             prepare: benchmark.prepare.clone(),
-            timeout: benchmark.timeout,
             files: self.config.verify.files.clone(),
-            cpus: Vec::new(),
             metrics: benchmark.metrics.clone(),
             counters: benchmark.required().any(Metric::is_counted),
+            ..Arm::new(benchmark.command.clone(), worktree.join(&benchmark.cwd), benchmark.timeout)
         }
     }
 

@@ -131,24 +131,16 @@ fn stem(path: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
 
     fn arm(cwd: &Path, words: &[&str]) -> Arm {
-        Arm {
-            command: CommandLine::Argv(words.iter().map(|&word| word.to_owned()).collect()),
-            cwd: cwd.to_owned(),
-            env: BTreeMap::new(),
-            stdin: None,
-            prepare: None,
-            timeout: Duration::from_secs(1),
-            files: Vec::new(),
-            cpus: Vec::new(),
-            metrics: Vec::new(),
-            counters: false,
-        }
+        Arm::new(
+            CommandLine::Argv(words.iter().map(|&word| word.to_owned()).collect()),
+            cwd.to_owned(),
+            Duration::from_secs(1),
+        )
     }
 
     #[test]

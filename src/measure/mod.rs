@@ -35,7 +35,7 @@ pub struct Arm {
     pub command: CommandLine,
     /// Absolute.
     pub cwd: PathBuf,
-    /// Added to the neutral environment.
+    /// Added to the measurer's environment.
     pub env: BTreeMap<String, String>,
     /// Absolute; `/dev/null` when absent.
     pub stdin: Option<PathBuf>,
@@ -50,6 +50,25 @@ pub struct Arm {
     pub metrics: Vec<CustomMetric>,
     /// Whether instructions and cycles are counted, where the machine can; see [`Sample::can_be_counted`].
     pub counters: bool,
+}
+
+impl Arm {
+    /// A command as it is: nothing added, no input, nothing around it.
+    #[must_use]
+    pub fn new(command: CommandLine, cwd: PathBuf, timeout: Duration) -> Self {
+        Self {
+            command,
+            cwd,
+            env: BTreeMap::new(),
+            stdin: None,
+            prepare: None,
+            timeout,
+            files: Vec::new(),
+            cpus: Vec::new(),
+            metrics: Vec::new(),
+            counters: false,
+        }
+    }
 }
 
 /// What counting adds to the time of each process, seconds: 20 µs were measured for two counters inherited by `true`.

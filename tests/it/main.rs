@@ -8,12 +8,14 @@
 
 mod artefacts;
 mod bench;
+mod counters;
 mod crash;
 mod disturbed;
 mod errors;
 mod examples;
 mod house;
 mod interrupted;
+mod launcher;
 mod measure;
 mod metrics;
 mod recorded_noise;

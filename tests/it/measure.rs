@@ -1,6 +1,5 @@
 //! The measurer on real programs, through the real runner.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -24,18 +23,7 @@ fn scene() -> (TempDir, Measurer) {
 }
 
 fn arm(folder: &Path, line: &str) -> Arm {
-    Arm {
-        command: CommandLine::Shell(line.to_owned()),
-        cwd: folder.join("cwd"),
-        env: BTreeMap::new(),
-        stdin: None,
-        prepare: None,
-        timeout: Duration::from_secs(30),
-        files: Vec::new(),
-        cpus: Vec::new(),
-        metrics: Vec::new(),
-        counters: false,
-    }
+    Arm::new(CommandLine::Shell(line.to_owned()), folder.join("cwd"), Duration::from_secs(30))
 }
 
 #[test]

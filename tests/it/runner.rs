@@ -7,26 +7,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use perfup::sys::launch::Launcher;
-use perfup::sys::perf;
 use perfup::sys::stream::digest;
-use perfup::sys::wire::{CounterRequest, PerfEvent, RunEnd, RunRecord, RunReply, RunRequest};
+use perfup::sys::wire::{RunEnd, RunRecord, RunReply, RunRequest};
 use tempfile::TempDir;
 
 /// Long enough for anything here, short enough to notice a hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder to run in, whose unique path marks every process that was started in it.
-struct Scene {
+pub struct Scene {
     folder: TempDir,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -34,7 +32,7 @@ impl Scene {
         ("MARKER".to_owned(), self.folder.path().display().to_string())
     }
 
-    fn request(&self, argv: &[&str]) -> RunRequest {
+    pub fn request(&self, argv: &[&str]) -> RunRequest {
         RunRequest {
             cpus: Vec::new(),
             counters: Vec::new(),
@@ -51,7 +49,7 @@ impl Scene {
         }
     }
 
-    fn shell(&self, line: &str) -> RunRequest {
+    pub fn shell(&self, line: &str) -> RunRequest {
         self.request(&["sh", "-c", line])
     }
 
@@ -95,7 +93,7 @@ fn finish(mut runner: Child) -> RunReply {
     serde_json::from_str(&line).unwrap()
 }
 
-fn run(request: &RunRequest) -> RunRecord {
+pub fn run(request: &RunRequest) -> RunRecord {
     match finish(start(request)) {
         RunReply::Done(record) => record,
         RunReply::Failed(failure) => panic!("{failure:?}"),
@@ -206,62 +204,6 @@ fn no_descriptor_signal_setting_or_group_leaks_in() {
     // The fourth descriptor is the one that lists the folder.
     let expected = format!("[0, 1, 2] 4\n['{:016x}', '{ignored:016x}']\nTrue\n", 0);
     assert_eq!(seen, expected);
-}
-
-#[test]
-fn a_program_may_go_where_its_caller_may() {
-    let allowed = || {
-        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
-        status.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap().to_owned()
-    };
-    let (scene, before) = (Scene::new(), allowed());
-    let request = scene.request(&["grep", "Cpus_allowed_list", "/proc/self/status"]);
-    let reply = Launcher::new(env!("CARGO_BIN_EXE_perfup").into()).launch(&request, &mut |_| {}).unwrap();
-    assert!(matches!(reply, RunReply::Done(record) if record.end == RunEnd::Exited(0)));
-    assert_eq!(fs::read_to_string(scene.path("stdout")).unwrap().trim(), before);
-    assert_eq!(allowed(), before);
-}
-
-#[test]
-fn a_kept_runner_starts_each_program_like_the_first() {
-    let scene = Scene::new();
-    let launcher = Launcher::new(env!("CARGO_BIN_EXE_perfup").into());
-    let mut runners = Vec::new();
-    let mut launch = |request: &RunRequest| {
-        let reply = launcher.launch(request, &mut |pid| runners.push(pid)).unwrap();
-        (reply, runners.last().copied().unwrap())
-    };
-    let record = |(reply, pid): (RunReply, u32)| match reply {
-        RunReply::Done(record) => (record, pid),
-        RunReply::Failed(failure) => panic!("{failure:?}"),
-    };
-    let (first, runner) = record(launch(&scene.request(&["true"])));
-    let (large, same) = record(launch(&scene.request(&["head", "-c", "60000000", "/dev/zero"])));
-    assert_eq!((large.stdout.bytes, same), (60_000_000, runner));
-    // Neither the output nor the time, nor the traffic of one program is the next one's.
-    let (again, same) = record(launch(&scene.request(&["true"])));
-    assert_eq!((again.end, again.stdout.bytes, same), (RunEnd::Exited(0), 0, runner));
-    let floors = [&first, &again].map(|record| record.rss_floor_bytes.unwrap());
-    assert!(floors[1] < floors[0] + (2 << 20), "{floors:?}");
-    let cpu = |record: &RunRecord| record.user_ns + record.sys_ns;
-    assert!(cpu(&again) < cpu(&large), "{again:?}");
-    assert_eq!(again.write_bytes.unwrap_or(0), 0);
-    // Where it was is free, whatever came of it.
-    let folder = scene.path("folder");
-    fs::create_dir(&folder).unwrap();
-    record(launch(&RunRequest { cwd: folder.clone(), ..scene.request(&["true"]) }));
-    assert_eq!(fs::read_link(format!("/proc/{runner}/cwd")).ok().filter(|cwd| *cwd == folder), None);
-
-    assert!(matches!(launch(&scene.request(&["no-such-program"])).0, RunReply::Failed(_)));
-    let (_, fresh) = record(launch(&scene.request(&["true"])));
-    assert_ne!(fresh, runner, "after a failure");
-    assert!(Command::new("kill").args(["-KILL", &fresh.to_string()]).status().unwrap().success());
-    let dead = || fs::read_to_string(format!("/proc/{fresh}/stat")).map_or(true, |stat| stat.contains(") Z"));
-    while !dead() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let (_, another) = record(launch(&scene.request(&["true"])));
-    assert_ne!(another, fresh, "after its death");
 }
 
 #[test]
@@ -449,63 +391,4 @@ fn a_fork_bomb_is_cleared() {
 fn write_script(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-}
-
-/// `PERF_TYPE_SOFTWARE` events go the way of the hardware's, and every machine has them.
-fn software_counter(name: &str, config: u64) -> CounterRequest {
-    CounterRequest { name: name.to_owned(), events: vec![PerfEvent { kind: 1, config }] }
-}
-
-const TASK_CLOCK: u64 = 1;
-const PAGE_FAULTS: u64 = 2;
-
-#[test]
-fn counters_see_the_whole_tree_and_nothing_else() {
-    let refuses = |offer: &Result<_, perfup::sys::wire::Refused>| {
-        offer.as_ref().is_err_and(|refused| refused.reason.contains("refuses"))
-    };
-    let scene = Scene::new();
-    let counters = vec![
-        software_counter("faults", PAGE_FAULTS),
-        software_counter("clock", TASK_CLOCK),
-        // No CPU has this one.
-        CounterRequest { name: "none".to_owned(), events: vec![PerfEvent { kind: 0, config: 0xffff }] },
-    ];
-    let count = |line: &str| run(&RunRequest { counters: counters.clone(), ..scene.shell(line) });
-    let small = count("true");
-    if perf::hardware().iter().any(|(_, offer)| refuses(offer)) {
-        assert!(small.counts.is_empty(), "{small:?}");
-        return;
-    }
-    // Grandchildren, one of them an orphan in a session of its own.
-    let large = count(
-        "i=0; while [ $i -lt 30 ]; do /bin/true; i=$((i+1)); done; setsid sh -c '/bin/true; /bin/true' &",
-    );
-    for record in [&small, &large] {
-        let all = record.minor_faults + record.major_faults;
-        let faults = record.counts["faults"];
-        // Faults within the kernel, for example while it lays out a program, are left out.
-        assert!(faults <= all && faults * 4 >= all, "{faults} of {all}");
-        let cpu_ns = record.user_ns + record.sys_ns;
-        // What runs before a program is executed is not counted; ticks and rounding take their share as well.
-        assert!(record.counts["clock"] <= 2 * cpu_ns + 20_000_000, "{record:?}");
-        assert!(!record.counts.contains_key("none"), "{record:?}");
-    }
-    assert!(large.counts["faults"] > 5 * small.counts["faults"], "{small:?} {large:?}");
-    assert!(large.counts["clock"] > small.counts["clock"], "{small:?} {large:?}");
-}
-
-#[test]
-fn a_counter_that_is_refused_leaves_the_run_as_it_is() {
-    let scene = Scene::new();
-    let none = PerfEvent { kind: 0, config: 0xffff };
-    // One kind of core that cannot be counted makes the sum wrong, so there is none.
-    let mut mixed = software_counter("mixed", PAGE_FAULTS);
-    mixed.events.push(none);
-    let record = run(&RunRequest { counters: vec![mixed], energy: true, ..scene.request(&["true"]) });
-    assert_eq!(record.end, RunEnd::Exited(0));
-    assert!(record.counts.is_empty(), "{record:?}");
-    if !Path::new("/sys/class/powercap/intel-rapl:0").exists() {
-        assert_eq!(record.energy_uj, None);
-    }
 }

@@ -230,18 +230,15 @@ fn contenders(
                 Template::Line(line.clone()).fill(values, None).map(Some)
             };
             let command = template.fill(values, args.shell.as_deref())?;
+            let timeout = args.timeout.or(benchmark.map(|benchmark| benchmark.timeout)).unwrap_or(TIMEOUT);
             let arm = Arm {
-                command: command.clone(),
-                cwd: cwd.clone(),
                 env: benchmark.map(|benchmark| benchmark.env.clone()).unwrap_or_default(),
                 stdin: stdin.clone(),
                 prepare: around("prepare", &args.prepare)?
                     .or_else(|| benchmark.and_then(|benchmark| benchmark.prepare.clone())),
-                timeout: args.timeout.or(benchmark.map(|benchmark| benchmark.timeout)).unwrap_or(TIMEOUT),
-                files: Vec::new(),
                 cpus: cpus.clone(),
                 metrics: metrics.to_vec(),
-                counters: false,
+                ..Arm::new(command.clone(), cwd.clone(), timeout)
             };
             contenders.push(Contender {
                 name: args.names.get(index).cloned().unwrap_or_else(|| command.to_string()),

@@ -329,18 +329,7 @@ fn contender(exe: &Path, units: u64) -> Contender {
     let words = [exe.to_string_lossy().into_owned(), workload::ARGUMENT.to_owned(), units.to_string()];
     Contender {
         name: format!("{units} units"),
-        arm: Arm {
-            command: CommandLine::Argv(words.to_vec()),
-            cwd: PathBuf::from("/"),
-            env: BTreeMap::new(),
-            stdin: None,
-            prepare: None,
-            timeout: Duration::from_secs(60),
-            files: Vec::new(),
-            cpus: Vec::new(),
-            metrics: Vec::new(),
-            counters: false,
-        },
+        arm: Arm::new(CommandLine::Argv(words.to_vec()), PathBuf::from("/"), Duration::from_secs(60)),
         setup: None,
         cleanup: None,
         parameters: BTreeMap::new(),
