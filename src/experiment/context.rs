@@ -1,5 +1,6 @@
 //! What every step of a session needs at hand: passed down, never global.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use super::error::ExperimentError;
@@ -9,6 +10,7 @@ use super::lock::SessionLock;
 use crate::config::{CommandLine, Config, Metric};
 use crate::machine::MeasureLock;
 use crate::measure::{Arm, Measurer};
+use crate::report::words;
 use crate::stats::rng;
 use crate::sys::signals;
 use crate::verify::built_artefact;
@@ -48,6 +50,8 @@ pub(super) struct Context {
     pub measure_lock: PathBuf,
     /// The user has been warned that this machine is busy.
     pub told_busy: bool,
+    /// The user knows that another perfup measures meanwhile.
+    pub told_waiting: Cell<bool>,
     /// The test command was found by convention, not named by the user.
     pub tests_are_a_guess: bool,
     /// Keeps other sessions out of this repository while this one lives.
@@ -121,8 +125,15 @@ impl Context {
 
     /// Keeps other perfup sessions of this machine from disturbing the measurement.
     pub fn measuring_alone(&self) -> Result<MeasureLock, ExperimentError> {
-        let mut waiting =
-            |_: Option<u32>| self.events.note("waiting for another perfup session to finish measuring");
+        let mut waiting = |holder: Option<u32>| {
+            let words = words::waiting(holder);
+            // The two take turns pair by pair: once is enough to know it.
+            if self.told_waiting.replace(true) {
+                self.events.working(words);
+            } else {
+                self.events.note(format!("{words}: the two take turns"));
+            }
+        };
         Ok(MeasureLock::acquire(&self.measure_lock, &mut waiting)?)
     }
 

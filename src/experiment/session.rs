@@ -1,5 +1,6 @@
 //! A session from its start, or from where it was left, to its end.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -178,6 +179,7 @@ fn context(
         environment: setup.environment.clone(),
         measure_lock: measure_lock(&setup.cache),
         told_busy: false,
+        told_waiting: Cell::default(),
         repository,
         worklog,
         measurer,

@@ -129,6 +129,13 @@ fn three_digits(value: f64) -> String {
     }
 }
 
+/// Who is waited for, by process id where that is known.
+#[must_use]
+pub fn waiting(holder: Option<u32>) -> String {
+    let who = holder.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+    format!("waiting for another measurement{who}")
+}
+
 /// Ascending numbers as people write them: `0–3, 6`.
 #[must_use]
 pub fn ranges(numbers: &[u32]) -> String {

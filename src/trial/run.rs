@@ -12,6 +12,7 @@ use super::{advice, conclude, rounds};
 use crate::config::Metric;
 use crate::machine::{Facts, MeasureLock, Moment, Strain};
 use crate::measure::{Around, Identity, Measurer, Redo, identity};
+use crate::report::words;
 use crate::stats::carry_over::{CarryOver, FirstRun, carry_over};
 use crate::stats::decision::{Decision, Word};
 use crate::stats::effect::Estimate;
@@ -40,8 +41,7 @@ impl Hands<'_> {
         let start = Instant::now();
         let lock = self.measure_lock.map(|path| {
             MeasureLock::acquire(path, &mut |holder| {
-                let who = holder.map(|pid| format!(" (process {pid})")).unwrap_or_default();
-                (self.progress)(&Progress::Working(format!("waiting for another measurement{who}")));
+                (self.progress)(&Progress::Working(words::waiting(holder)));
             })
         });
         self.waited += start.elapsed();
