@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group};
-use perfup::stats::decision::{Noise, Question, Status, TestPlan, Word, null_control};
+use perfup::stats::decision::{Noise, Question, Status, TestPlan, Word, control_noise};
 use perfup::stats::effect::estimate;
 use perfup::stats::lond::ELond;
 use perfup::stats::racing::Race;
@@ -211,7 +211,7 @@ fn power_row(session: Session, effect: f64, noise: f64, question: Question, lear
     for seed in 0..SESSIONS {
         let values = session(seed, -effect.ln_1p(), noise);
         let control: Vec<f64> = values[60..].iter().map(|value| value + effect.ln_1p()).collect();
-        let known = null_control(&control).noise.into();
+        let known = control_noise(&control).into();
         let noise = if learned { Noise::Learned } else { known };
         let plan = TestPlan { alpha: 0.05, pairs_max: 60, min_effect: 0.0, noise, question, ..PLAN };
         let mut test = Test::new(plan);

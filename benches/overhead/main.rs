@@ -13,8 +13,8 @@
 //! single runs: its ratios are those of the medians of a round's runs. Printed is the median of the ratios with its 95 %
 //! interval by order statistics.
 //!
-//! `cargo bench --bench overhead [-- ROUNDS]`. A loop in one process may learn to keep its children on its own CPU,
-//! which a fresh runner cannot: `taskset -c 1 cargo bench --bench overhead` takes the scheduler out of the comparison.
+//! `cargo bench --bench overhead [-- ROUNDS]`. `taskset -c 1 cargo bench --bench overhead` takes the choice of a CPU out of the
+//! comparison.
 #![expect(unsafe_code, reason = "the yardstick is the bare system calls")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![expect(clippy::disallowed_methods, reason = "starts the yardsticks itself")]

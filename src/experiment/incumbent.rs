@@ -14,7 +14,7 @@ use crate::delegate::Project;
 use crate::diagnose::{Diagnosis, diagnose};
 use crate::measure::{Arm, Measurer, Pair, Sample};
 use crate::profile::{self, Profile};
-use crate::stats::decision::{Noise, Question, null_control};
+use crate::stats::decision::{Noise, Question, control_noise};
 use crate::stats::effect::estimate;
 use crate::stats::{rng, summary};
 use crate::trial::prefer_cpu_time;
@@ -54,7 +54,7 @@ pub struct BaselineFacts {
     pub wall_s: f64,
     pub cpu_s: f64,
     pub rss_bytes_max: f64,
-    /// Robust standard deviation of the null control's log ratios; absent when there were too few to tell.
+    /// Robust standard deviation of the control's log ratios; absent when there were too few to tell.
     pub noise: Option<f64>,
     pub runs: usize,
 }
@@ -161,7 +161,7 @@ fn rebuilt(
     })
 }
 
-/// Runs the original against itself: the null control, from which its output's variance and the noise are learned.
+/// Runs the original against itself: the control, from which its output's variance and the noise are learned.
 fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, ExperimentError> {
     let arm = context.arm(&checkout.path);
     let most = if warm_up(context, &arm)? > LONG_RUN_S { LONG_CONTROL_PAIRS } else { CONTROL_PAIRS };
@@ -199,7 +199,7 @@ fn learn(context: &mut Context, checkout: &Checkout) -> Result<Learned, Experime
         cpu_s: median(&Metric::Cpu),
         rss_bytes_max: median(&Metric::PeakRss),
         metric,
-        noise: null_control(&ratios).noise,
+        noise: control_noise(&ratios),
         runs: samples.len(),
     };
     Ok(Learned { expectation, tests, facts })

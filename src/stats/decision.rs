@@ -23,8 +23,7 @@ use super::evidence::Side;
 use super::sequential::Test;
 use super::sign::ln_sign_e_one_sided;
 
-pub use super::control::{NOISE_PAIRS_MIN, NullControl, null_control};
-pub use super::noise::{LEARNED_PAIRS_MIN, Noise};
+pub use super::noise::{LEARNED_PAIRS_MIN, Noise, control_noise};
 
 /// What is asked of B.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

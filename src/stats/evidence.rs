@@ -10,7 +10,7 @@
 //!   large one: `∏ (1 + tanh(λ·x/σ))`, mixed over effect sizes λ. Given |x|, this is the likelihood ratio of its
 //!   sign for normal noise σ and effect λ·σ; but as tanh is odd the expectation is 1 for any symmetric x, whatever
 //!   its distribution, and at most 1 when x is symmetric about a centre on the other side (compare Vovk & Wang, arXiv
-//!   2208.08925). A wrong σ costs pairs, never validity, as long as it was fixed before its pair: by the null control,
+//!   2208.08925). A wrong σ costs pairs, never validity, as long as it was fixed before its pair: by the control,
 //!   or from the pairs before ([`Noise::Learned`]). Until one is learned this part bets as the sign part does and then
 //!   goes on from the stake that it has, so that learning costs nothing.
 //!

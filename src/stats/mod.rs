@@ -10,7 +10,6 @@
 //! **Invariant**: no clock, no I/O, no global random state; the same numbers always give the same answer.
 
 pub mod carry_over;
-mod control;
 pub mod decision;
 pub mod distribution;
 pub mod effect;

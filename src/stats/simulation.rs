@@ -3,9 +3,9 @@
 //! Each noise shape makes the times of two slots; a fair coin says which slot is B, as in a real session. What is
 //! checked is the promise itself: the probability of *ever* giving a false word, by the upper end of an exact interval.
 
-use super::control::null_control;
 use super::decision::{Noise, Question, TestPlan, Word};
 use super::lond::ELond;
+use super::noise::control_noise;
 use super::proportion;
 use super::rng::Rng;
 use super::screen::{SCREEN_PAIRS, Screen, screen};
@@ -129,7 +129,7 @@ fn a_candidate_that_passed_the_screen_by_chance_is_rarely_confirmed() {
         let (mut screened, mut confirmed) = (0, 0);
         for seed in 0..SESSIONS {
             let mut machine = Machine::new(shape, seed);
-            let noise = null_control(&machine.log_ratios(10, 0.0)).noise;
+            let noise = control_noise(&machine.log_ratios(10, 0.0));
             if screen(&machine.log_ratios(SCREEN_PAIRS, 0.0), 0.01) == Screen::Promising {
                 let plan =
                     TestPlan { question: Question::Faster, noise: noise.into(), min_effect: 0.01, ..PLAN };
@@ -148,7 +148,7 @@ fn a_loop_of_twenty_no_ops_rarely_keeps_one() {
     for shape in Shape::NOISY {
         let keeps_any = |&seed: &u64| {
             let mut machine = Machine::new(shape, seed);
-            let noise = null_control(&machine.log_ratios(10, 0.0)).noise.into();
+            let noise = control_noise(&machine.log_ratios(10, 0.0)).into();
             (1..=20).any(|attempt| {
                 let alpha = lond.level(attempt, 0);
                 let plan = TestPlan { alpha, question: Question::Faster, noise, min_effect: 0.01, ..PLAN };
@@ -168,7 +168,7 @@ fn real_speed_ups_are_found() {
         let mut found = Vec::new();
         for seed in 0..TRIALS {
             let mut machine = Machine::new(shape, seed);
-            let noise = null_control(&machine.log_ratios(noise_pairs, 0.0)).noise;
+            let noise = control_noise(&machine.log_ratios(noise_pairs, 0.0));
             let plan = TestPlan {
                 pairs_max,
                 question: Question::Faster,

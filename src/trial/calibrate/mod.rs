@@ -2,7 +2,7 @@
 //! find nothing, and against itself made slower by a known amount, which they should find.
 //!
 //! Every trial is decided as `perfup measure` decides, with real processes on the machine as it is, or under the bundled
-//! noise generator; without warm-up, control rounds and the cut-off of slow runs.
+//! noise generator; without warm-up and the cut-off of slow runs.
 //! **Invariant**: nothing is simulated here.
 
 mod noise;
