@@ -55,11 +55,10 @@ pub fn become_subreaper() -> io::Result<()> {
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, on, 0, 0, 0) }).map(drop)
 }
 
-/// Keeps processes of the same user from tracing this one or opening its descriptors through `/proc`.
-pub fn forbid_inspection() -> io::Result<()> {
-    let off: libc::c_ulong = 0;
+/// Whether processes of the same user may trace this one, sample it, or open its descriptors through `/proc`.
+pub fn set_inspection(is_allowed: bool) -> io::Result<()> {
     // SAFETY: this option takes one integer and touches no memory of ours.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, off, 0, 0, 0) }).map(drop)
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, libc::c_ulong::from(is_allowed), 0, 0, 0) }).map(drop)
 }
 
 /// Marks every descriptor above standard error close-on-exec, also those inherited from strangers.
@@ -222,6 +221,14 @@ pub fn kill_with_group(pid: u32) {
     }
 }
 
+/// Asks a process to end.
+pub fn terminate(pid: u32) {
+    let pid = pid.cast_signed();
+    assert!(pid > 1, "kill would reach processes that are not ours");
+    // SAFETY: sends a signal; no memory is involved. A process that is gone already is no error here.
+    unsafe { libc::kill(pid, libc::SIGTERM) };
+}
+
 /// Numbers of the CPUs that this process may use, ascending.
 ///
 /// # Errors
@@ -283,4 +290,18 @@ impl Affinity {
 pub fn ticks_per_second() -> u64 {
     // SAFETY: reads a constant of the system.
     count(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).max(1)
+}
+
+/// Bytes of a page of memory.
+pub fn page_bytes() -> usize {
+    // SAFETY: reads a constant of the system.
+    usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
+/// Nanoseconds of the monotonic clock.
+pub fn monotonic_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is writable and of the type that the call fills; this clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    count(now.tv_sec) * 1_000_000_000 + count(now.tv_nsec)
 }

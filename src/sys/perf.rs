@@ -5,13 +5,12 @@
 //! Only user mode is counted, which is all that `kernel.perf_event_paranoid` = 2 (the default) allows.
 //!
 //! **Invariant**: a counter that did not run is absent, never zero.
-#![expect(unsafe_code, reason = "perf_event_open has no safe binding in the standard library")]
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::fd::FromRawFd;
 use std::path::Path;
 
+use super::perf_event::{self, Attributes, Flag};
 use super::wire::{CounterRequest, PerfEvent, Refused};
 
 /// `PERF_TYPE_HARDWARE` of `linux/perf_event.h`, and two of its events.
@@ -27,37 +26,6 @@ const CORE_KINDS: &[&str] = &["cpu_core", "cpu_atom"];
 
 /// `PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING`.
 const READ_TIMES: u64 = 0b11;
-
-/// `PERF_FLAG_FD_CLOEXEC`.
-const CLOSE_ON_EXEC: libc::c_ulong = 1 << 3;
-
-/// Positions in the bit field of `perf_event_attr`.
-const DISABLED: u32 = 0;
-const INHERIT: u32 = 1;
-const EXCLUDE_KERNEL: u32 = 5;
-const EXCLUDE_HYPERVISOR: u32 = 6;
-const ENABLE_ON_EXEC: u32 = 12;
-
-/// The first published form of `perf_event_attr`; the kernel takes what it lacks for zero.
-#[repr(C)]
-#[derive(Default)]
-struct Attributes {
-    kind: u32,
-    size: u32,
-    config: u64,
-    sample_period: u64,
-    sample_type: u64,
-    read_format: u64,
-    flags: u64,
-    wakeup_events: u32,
-    breakpoint_kind: u32,
-    breakpoint_address: u64,
-}
-
-/// The bit fields of C begin at the lowest bit on little-endian machines only.
-const fn bit(position: u32) -> u64 {
-    if cfg!(target_endian = "big") { 1 << (63 - position) } else { 1 << position }
-}
 
 /// What one event has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,33 +59,13 @@ struct Open(File);
 impl Open {
     /// For the programs that children execute; or for this thread itself, at once.
     fn new(event: PerfEvent, on_exec: bool) -> io::Result<Self> {
-        let start = if on_exec { bit(DISABLED) | bit(INHERIT) | bit(ENABLE_ON_EXEC) } else { 0 };
-        let attributes = Attributes {
-            kind: event.kind,
-            size: size_of::<Attributes>() as u32,
-            config: event.config,
-            read_format: READ_TIMES,
-            flags: start | bit(EXCLUDE_KERNEL) | bit(EXCLUDE_HYPERVISOR),
-            ..Attributes::default()
-        };
-        let (this_process, any_cpu, no_group) = (0, -1, -1);
-        // SAFETY: the kernel reads `size` bytes of `attributes`, which is live for the call; the rest are integers.
-        let fd = unsafe {
-            libc::syscall(
-                libc::SYS_perf_event_open,
-                &raw const attributes,
-                this_process,
-                any_cpu,
-                no_group,
-                CLOSE_ON_EXEC,
-            )
-        };
-        let fd = i32::try_from(fd).map_err(io::Error::other)?;
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
+        let mut flags = vec![Flag::ExcludeKernel, Flag::ExcludeHypervisor];
+        if on_exec {
+            flags.extend([Flag::Disabled, Flag::Inherit, Flag::EnableOnExec]);
         }
-        // SAFETY: the call has just created `fd` and nothing else owns it.
-        Ok(Self(unsafe { File::from_raw_fd(fd) }))
+        let mut attributes = Attributes::new(event.kind, event.config, &flags);
+        attributes.read_format = READ_TIMES;
+        perf_event::open(&attributes, None, None).map(Self)
     }
 
     fn read(&self) -> io::Result<Reading> {
@@ -198,15 +146,11 @@ fn probe(request: CounterRequest) -> Result<CounterRequest, Refused> {
                 "another profiler may hold it; virtual machines may only pretend to have it".to_owned(),
             ),
         }),
-        Err(error) => Err(refused(&error, paranoia().as_deref())),
+        Err(error) => Err(refused(&error, perf_event::paranoia())),
     }
 }
 
-fn paranoia() -> Option<String> {
-    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok().map(|text| text.trim().to_owned())
-}
-
-fn refused(error: &io::Error, paranoia: Option<&str>) -> Refused {
+fn refused(error: &io::Error, paranoia: Option<i32>) -> Refused {
     let (reason, hint) = match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENODEV | libc::EOPNOTSUPP | libc::EINVAL) => (
             "this machine shows no hardware counters".to_owned(),
@@ -282,7 +226,7 @@ mod tests {
     #[test]
     fn reasons_say_what_to_do() {
         let check = |errno: i32, reason: &str, hint: &str| {
-            let refused = refused(&io::Error::from_raw_os_error(errno), Some("3"));
+            let refused = refused(&io::Error::from_raw_os_error(errno), Some(3));
             assert!(refused.reason.contains(reason), "{refused:?}");
             assert!(refused.hint.as_deref().unwrap_or("").contains(hint), "{refused:?}");
         };

@@ -19,6 +19,8 @@ pub struct Stat {
     pub group: u32,
     pub user: Duration,
     pub sys: Duration,
+    pub minor_faults: u64,
+    pub major_faults: u64,
     pub threads: u32,
 }
 
@@ -228,6 +230,8 @@ pub fn parse_stat(text: &str, ticks_per_second: u64) -> Option<Stat> {
         state: field(3)?.chars().next()?,
         parent: field(4)?.parse().ok()?,
         group: field(5)?.parse().ok()?,
+        minor_faults: field(10)?.parse().ok()?,
+        major_faults: field(12)?.parse().ok()?,
         user: ticks(field(14)?.parse().ok()?, ticks_per_second),
         sys: ticks(field(15)?.parse().ok()?, ticks_per_second),
         threads: field(20)?.parse().ok()?,
@@ -333,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_process_name_may_hold_spaces_and_parentheses() {
-        let line = "812 (a ) S 9 (b)) R 7 800 1 0 -1 4194560 9 0 0 0 12 34 0 0 20 0 5 0 100 0 0";
+        let line = "812 (a ) S 9 (b)) R 7 800 1 0 -1 4194560 9 0 2 0 12 34 0 0 20 0 5 0 100 0 0";
         let expected = Stat {
             name: "a ) S 9 (b)".to_owned(),
             state: 'R',
@@ -341,6 +345,8 @@ mod tests {
             group: 800,
             user: ms(120),
             sys: ms(340),
+            minor_faults: 9,
+            major_faults: 2,
             threads: 5,
         };
         assert_eq!(parse_stat(line, 100), Some(expected));

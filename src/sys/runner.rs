@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
         let reply = match read_request() {
             Ok(None) => return ExitCode::SUCCESS,
             Ok(Some(request)) => match &mut runner {
-                Ok(runner) => runner.run(&request),
+                Ok(runner) => uninspected(|| runner.run(&request)),
                 Err(failure) => Err(failure.clone()),
             },
             Err(failure) => Err(failure),
@@ -71,6 +71,18 @@ pub fn main() -> ExitCode {
             (Err(_), _) => return ExitCode::FAILURE,
         }
     }
+}
+
+/// Keeps what runs meanwhile from this process: a program must not write itself a better reply through `/proc/PID/fd`.
+/// While nothing runs, perfup may attach its sampler here, which for an unprivileged user is an inspection.
+fn uninspected(run: impl FnOnce() -> Result<RunRecord, RunFailure>) -> Result<RunRecord, RunFailure> {
+    let set = |is_allowed| {
+        os::set_inspection(is_allowed).map_err(|error| RunFailure::new("set up", "the runner", &error))
+    };
+    set(false)?;
+    let record = run()?;
+    set(true)?;
+    Ok(record)
 }
 
 /// The next request; absent once nobody will ask any more.
@@ -225,8 +237,6 @@ fn open_stdin(request: &RunRequest) -> Result<File, RunFailure> {
 /// Cuts every tie through which the program and this process, or the caller's shell, could disturb each other.
 fn seclude() -> io::Result<(File, NoneCaught)> {
     os::become_subreaper()?;
-    // A program must not write itself a better reply through `/proc/PID/fd`.
-    os::forbid_inspection()?;
     os::close_on_exec_above_stderr()?;
     // First, because it leaves out what whoever started perfup has it ignore; the program does not inherit that.
     let signals = os::signal_descriptor(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
