@@ -10,9 +10,12 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Place, nearest};
+use super::floor::RawFloor;
 use super::objectives::{RawMetric, RawObjectives, RawShare};
 use super::paths::plain_path;
-use super::{Benchmark, CommandLine, Config, Delegate, Goal, OutputRule, Policy, Protect, Verify};
+use super::{
+    Benchmark, CommandLine, Config, DeclaredWork, Delegate, Goal, OutputRule, Policy, Protect, Verify,
+};
 
 /// The file's name, at the root of the repository.
 pub const FILE_NAME: &str = "perfup.toml";
@@ -26,6 +29,8 @@ pub struct ConfigFile {
     pub protect: Protect,
     pub delegate: Delegate,
     pub goal: Goal,
+    /// Work of every command; a benchmark's own is in it.
+    pub floor: DeclaredWork,
 }
 
 impl ConfigFile {
@@ -52,7 +57,7 @@ impl ConfigFile {
         let benchmarks = raw
             .benchmark
             .into_iter()
-            .map(|(name, benchmark)| benchmark.check(name, &file))
+            .map(|(name, benchmark)| benchmark.check(name, &raw.floor, &file))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             path: path.to_owned(),
@@ -61,6 +66,7 @@ impl ConfigFile {
             protect: Protect { paths: raw.protect.paths },
             delegate: Delegate { allow: raw.delegate.allow },
             goal: raw.goal.check(&file)?,
+            floor: raw.floor.check(&file)?,
         })
     }
 
@@ -201,6 +207,8 @@ struct RawFile {
     delegate: RawDelegate,
     #[serde(default)]
     goal: RawGoal,
+    #[serde(default)]
+    floor: RawFloor,
 }
 
 #[derive(Debug, Deserialize)]
@@ -228,10 +236,12 @@ struct RawBenchmark {
     metrics: BTreeMap<Spanned<String>, RawMetric>,
     #[serde(default)]
     guards: BTreeMap<Spanned<String>, Spanned<RawShare>>,
+    #[serde(default)]
+    floor: RawFloor,
 }
 
 impl RawBenchmark {
-    fn check(self, name: String, file: &Source<'_>) -> Result<Benchmark, ConfigError> {
+    fn check(self, name: String, common: &RawFloor, file: &Source<'_>) -> Result<Benchmark, ConfigError> {
         let base = Benchmark::for_command(file.command(self.command)?);
         let mut benchmark = Benchmark {
             name,
@@ -245,6 +255,7 @@ impl RawBenchmark {
                 Some(text) => file.duration(&text)?,
                 None => base.timeout,
             },
+            floor: self.floor.over(common, file)?,
             ..base
         };
         let objectives = RawObjectives { metric: self.metric, metrics: self.metrics, guards: self.guards };

@@ -6,6 +6,7 @@ mod command_line;
 mod detect;
 mod error;
 mod file;
+mod floor;
 mod metric;
 mod objectives;
 mod paths;
@@ -20,6 +21,7 @@ pub use command_line::CommandLine;
 pub use detect::{Detected, detect};
 pub use error::{ConfigError, Place};
 pub use file::{ConfigFile, FILE_NAME, parse_duration, parse_fraction};
+pub use floor::{Complexity, DeclaredWork, parse_bytes};
 pub use metric::{Better, CustomMetric, Guard, Metric, MetricSource, Objective};
 pub use paths::{plain_path, real_path};
 
@@ -59,6 +61,9 @@ pub struct Benchmark {
     pub metrics: Vec<CustomMetric>,
     #[serde(default)]
     pub guards: Vec<Guard>,
+    /// What has to be done, however it is programmed.
+    #[serde(default)]
+    pub floor: DeclaredWork,
 }
 
 /// What counts as the same result.
@@ -172,6 +177,7 @@ impl Benchmark {
             metric: Metric::Wall,
             metrics: Vec::new(),
             guards: Vec::new(),
+            floor: DeclaredWork::default(),
         }
     }
 }
