@@ -1,6 +1,6 @@
 //! How busy each CPU of the machine was meanwhile, whoever kept it so.
 
-use super::{Absent, Observation, Recording, Source};
+use super::{Absent, Availability, Observation, Recording, Source, Target};
 use crate::sys::procfs::{self, MachineStat};
 
 pub(super) struct Cores;
@@ -14,14 +14,23 @@ impl Source for Cores {
         "busy share of each CPU of the machine"
     }
 
-    fn start(&self, _runner: u32) -> Result<Box<dyn Recording>, Absent> {
+    fn probe(&self) -> Availability {
         match procfs::machine_stat() {
-            Some(before) => Ok(Box::new(Since { before })),
-            None => Err(Absent {
-                reason: "/proc/stat cannot be read".to_owned(),
-                remedy: "mount /proc in this container".to_owned(),
-            }),
+            Some(_) => Availability::Usable,
+            None => Availability::Unavailable(unreadable()),
         }
+    }
+
+    fn start(&self, _target: Target) -> Result<Box<dyn Recording>, Absent> {
+        let before = procfs::machine_stat().ok_or_else(unreadable)?;
+        Ok(Box::new(Since { before }))
+    }
+}
+
+fn unreadable() -> Absent {
+    Absent {
+        reason: "/proc/stat cannot be read".to_owned(),
+        remedy: "mount /proc in this container".to_owned(),
     }
 }
 

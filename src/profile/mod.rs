@@ -4,19 +4,30 @@
 //! noticeably, and says for every source whether it could be used: missing evidence is data, never a silent zero.
 
 mod cores;
+mod python;
+mod record;
+pub mod stacks;
 mod tree;
 mod usage;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-pub use tree::{BlockClass, TreeTimes};
+pub use python::{GilUse, Place, PythonSeen, places};
+pub use record::{Limits, WatchedRun, attach, record};
+pub use stacks::Stacks;
+pub use tree::{BlockClass, Program, ThreadTimes, TreeTimes, WallTimes};
 pub use usage::{Usage, usage};
 
-/// Seconds of running that a profile should rest on; a shorter command is run again.
-const SECONDS_MIN: f64 = 1.0;
-
-/// Runs after which a very short command has been watched enough.
-const RUNS_MAX: u32 = 20;
+/// Whom to watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// All processes below the runner with this process id, not the runner itself. It has not started the program yet.
+    Below(u32),
+    /// This process, which runs already, and all processes below it.
+    Process(u32),
+}
 
 /// Something that watches.
 pub trait Source: Sync {
@@ -24,21 +35,37 @@ pub trait Source: Sync {
     fn id(&self) -> &'static str;
     /// One line: what it gives.
     fn gives(&self) -> &'static str;
-    /// Starts watching the tree below the runner with this process id.
+    /// Whether it works on this machine, found out without running anything; for `perfup doctor`.
+    fn probe(&self) -> Availability;
+    /// Starts watching.
     ///
     /// # Errors
     /// [`Absent`]: why it cannot be used here.
-    fn start(&self, runner: u32) -> Result<Box<dyn Recording>, Absent>;
+    fn start(&self, target: Target) -> Result<Box<dyn Recording>, Absent>;
 }
 
-/// A source at work.
-pub trait Recording {
+/// A source at work. Dropping it ends it.
+pub trait Recording: Send {
+    /// What it has seen until now, where it can tell before the end.
+    fn so_far(&self) -> Option<Observation> {
+        None
+    }
     /// Stops watching.
     fn stop(self: Box<Self>) -> Observation;
 }
 
+/// Whether a source works here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Availability {
+    Usable,
+    /// It works, and tells less than it could.
+    Degraded(Absent),
+    Unavailable(Absent),
+}
+
 /// Every source, in the order of listings.
-pub const ALL: &[&dyn Source] = &[&tree::Tree, &cores::Cores];
+pub const ALL: &[&dyn Source] = &[&tree::Tree, &python::Python, &stacks::sampling::Sampler, &cores::Cores];
 
 /// Why a source gives nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,66 +76,77 @@ pub struct Absent {
 }
 
 /// What a source saw in one run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
     Tree(TreeTimes),
+    /// Where the program was on a CPU.
+    Stacks(Stacks),
+    /// Where the interpreter's threads were, on a CPU or not.
+    Python(PythonSeen),
     /// Busy share of each CPU of the machine, 0–1.
     Cores(Vec<f64>),
 }
 
 /// All runs that were watched.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profile {
     pub tree: TreeTimes,
+    /// Native call stacks of threads on a CPU.
+    pub stacks: Stacks,
+    /// Python call stacks of threads on a CPU or not.
+    pub python: Stacks,
+    /// Use of the global interpreter lock, by process id.
+    pub gil: BTreeMap<u32, GilUse>,
     /// Means over the runs.
     pub cores: Vec<f64>,
     pub runs: u32,
-    /// Sources that could not be used.
-    pub absent: Vec<(String, Absent)>,
+    pub sources: Vec<SourceReport>,
 }
 
-/// One run of the command to watch. It is handed a function to call with the runner's process id, and answers with the
-/// run's wall time in seconds.
-pub type WatchedRun<'a, E> = dyn FnMut(&mut dyn FnMut(u32)) -> Result<f64, E> + 'a;
-
-/// Watches a command run, again and again until there is enough to see.
-///
-/// # Errors
-/// Those of `run`.
-pub fn record<E>(run: &mut WatchedRun<'_, E>) -> Result<Profile, E> {
-    let mut profile = Profile::default();
-    let mut seconds = 0.0;
-    while seconds < SECONDS_MIN && profile.runs < RUNS_MAX {
-        let mut recordings: Vec<Box<dyn Recording>> = Vec::new();
-        let mut absent = Vec::new();
-        let result = run(&mut |runner| {
-            for source in ALL {
-                match source.start(runner) {
-                    Ok(recording) => recordings.push(recording),
-                    Err(why) => absent.push((source.id().to_owned(), why)),
-                }
-            }
-        });
-        let observations: Vec<Observation> =
-            recordings.into_iter().map(|recording| recording.stop()).collect();
-        seconds += result?;
-        profile.runs += 1;
-        profile.absent = absent;
-        for observation in observations {
-            profile.add(observation);
-        }
-    }
-    for share in &mut profile.cores {
-        *share /= f64::from(profile.runs.max(1));
-    }
-    Ok(profile)
+/// How one source fared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReport {
+    pub id: String,
+    pub gives: String,
+    pub state: Availability,
 }
 
 impl Profile {
+    /// Sources that gave less than they could, or nothing: which, and why.
+    pub fn missing(&self) -> impl Iterator<Item = (&str, &Absent)> {
+        self.sources.iter().filter_map(|source| match &source.state {
+            Availability::Usable => None,
+            Availability::Degraded(absent) | Availability::Unavailable(absent) => {
+                Some((source.id.as_str(), absent))
+            }
+        })
+    }
+
+    /// What a source was refused while at work outweighs what it promised.
+    fn degrade(&mut self, id: &str, absent: Absent) {
+        if let Some(report) = self.sources.iter_mut().find(|report| report.id == id) {
+            report.state = Availability::Degraded(absent);
+        }
+    }
+
     fn add(&mut self, observation: Observation) {
         match observation {
-            Observation::Tree(times) => self.tree.add(&times),
+            Observation::Tree(times) => {
+                if let Some(absent) = &times.degraded {
+                    self.degrade("tree", absent.clone());
+                }
+                self.tree.add(&times);
+            }
+            Observation::Stacks(stacks) => self.stacks.add(&stacks),
+            Observation::Python(seen) => {
+                self.python.add(&seen.stacks);
+                for (pid, gil) in &seen.gil {
+                    self.gil.entry(*pid).or_default().add(gil);
+                }
+                if let Some(absent) = seen.absent {
+                    self.degrade("python", absent);
+                }
+            }
             Observation::Cores(shares) => {
                 self.cores.resize(shares.len().max(self.cores.len()), 0.0);
                 for (sum, share) in self.cores.iter_mut().zip(shares) {
