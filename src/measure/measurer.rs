@@ -131,6 +131,24 @@ impl Measurer {
         noise_seed: u64,
         on_start: &mut dyn FnMut(u32),
     ) -> Result<Sample, MeasureError> {
+        let sample = self.run_to_any_end(arm, noise_seed, on_start)?;
+        if signals::interrupted() || sample.run.end == RunEnd::Interrupted {
+            return Err(MeasureError::Interrupted);
+        }
+        Ok(sample)
+    }
+
+    /// As [`Self::run_watched`], but a run that an interruption cut short is a sample too, which says so: for whoever
+    /// wants to know where the time has gone so far.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; [`MeasureError::Interrupted`] only when the interruption came before the start.
+    pub fn run_to_any_end(
+        &self,
+        arm: &Arm,
+        noise_seed: u64,
+        on_start: &mut dyn FnMut(u32),
+    ) -> Result<Sample, MeasureError> {
         let place = Place::new(&self.options.scratch)?;
         let env = environment::for_run(&self.options.environment, &arm.env, &place.temporary, noise_seed);
         for file in &arm.files {
@@ -164,7 +182,7 @@ impl Measurer {
                 return Err(MeasureError::Prepare { command: command.clone(), end, tail: tail(&log)? });
             }
         }
-        let mut run = self.launch(&request(&arm.command), on_start)?;
+        let mut run = self.launch_to_any_end(&request(&arm.command), on_start)?;
         let reported = custom::read(&place.stdout, &place.stderr, &arm.metrics)
             .map_err(|error| MeasureError::io("read the output", &place.stdout, error))?;
         let blanked = reported
@@ -238,15 +256,23 @@ impl Measurer {
     }
 
     fn launch(&self, request: &RunRequest, on_start: &mut dyn FnMut(u32)) -> Result<RunRecord, MeasureError> {
+        let record = self.launch_to_any_end(request, on_start)?;
+        if signals::interrupted() || record.end == RunEnd::Interrupted {
+            return Err(MeasureError::Interrupted);
+        }
+        Ok(record)
+    }
+
+    fn launch_to_any_end(
+        &self,
+        request: &RunRequest,
+        on_start: &mut dyn FnMut(u32),
+    ) -> Result<RunRecord, MeasureError> {
         if signals::interrupted() {
             return Err(MeasureError::Interrupted);
         }
         let reply = self.launcher.launch(request, on_start).map_err(MeasureError::from_launch)?;
-        if signals::interrupted() {
-            Err(MeasureError::Interrupted)
-        } else {
-            reply_record(reply, &request.cwd)
-        }
+        reply_record(reply, &request.cwd)
     }
 
     /// Hashes and keeps a declared output file; `None` when there is no regular file of that name.
@@ -272,7 +298,6 @@ impl Measurer {
 fn reply_record(reply: RunReply, cwd: &Path) -> Result<RunRecord, MeasureError> {
     match reply {
         RunReply::Failed(failure) => Err(MeasureError::from_failure(failure, cwd)),
-        RunReply::Done(RunRecord { end: RunEnd::Interrupted, .. }) => Err(MeasureError::Interrupted),
         RunReply::Done(record) => Ok(record),
     }
 }
