@@ -2,13 +2,20 @@
 //!
 //! **Invariant**: pure; sees observations, never the process, and prefers "not enough evidence" to a guess.
 
-mod floor;
+pub mod advice;
+mod facts;
+pub mod floor;
+mod parts;
 mod rules;
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::{BlockClass, Profile, Usage};
-use rules::{Facts, Judgement};
+use crate::profile::{Profile, Usage};
+use facts::Facts;
+use floor::{Observed, Rates, Work};
+use parts::Parts;
+
+pub use floor::{Floor, Situation};
 
 /// What holds a program back. Kebab-case names are the stable ids in `--json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,6 +35,9 @@ pub enum Class {
     ProcessSpawn,
     PipeWait,
     SleepPoll,
+    GpuBound,
+    GpuIdle,
+    UnbatchedInference,
     MachineBusy,
     NotEnoughEvidence,
 }
@@ -71,6 +81,10 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diagnosis {
     pub class: Class,
+    /// What it would be without the load of others; only with [`Class::MachineBusy`].
+    pub apart_from_load: Option<Class>,
+    /// Other classes with a share worth mentioning, largest first.
+    pub also: Vec<Class>,
     pub level: Level,
     /// 0–1.
     pub confidence: f64,
@@ -84,8 +98,41 @@ pub struct Diagnosis {
     pub floor: Floor,
     /// Speed-up if the class's whole share vanished (Amdahl), ≥ 1; absent when the share is all of it.
     pub payoff_max: Option<f64>,
+    /// What kept the confidence down, as sentences.
+    pub doubts: Vec<String>,
     /// Sources that could not be used, as sentences with reason and remedy.
     pub absent: Vec<String>,
+}
+
+/// What the machine can do, as far as judging a program needs it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Machine {
+    /// CPUs that the program may use.
+    pub cores: usize,
+    /// Seconds that the kernel takes to hand out one fresh page.
+    pub fault_s: f64,
+    /// Seconds from starting a program that does nothing to its end.
+    pub spawn_s: f64,
+}
+
+impl Machine {
+    /// A machine of so many cores of which nothing else has been measured: 1 µs for a page (0.25 on bare metal, up to 2 in
+    /// a virtual machine), 1 ms for a process (`true` takes 0.5–1.5 ms).
+    #[must_use]
+    pub fn of_cores(cores: usize) -> Self {
+        Self { cores: cores.max(1), fault_s: 1e-6, spawn_s: 1e-3 }
+    }
+
+    /// A machine of so many cores, of which some rates may have been measured.
+    #[must_use]
+    pub fn new(cores: usize, rates: &Rates) -> Self {
+        let usual = Self::of_cores(cores);
+        Self {
+            fault_s: rates.page_fault_s.unwrap_or(usual.fault_s),
+            spawn_s: rates.spawn_s.unwrap_or(usual.spawn_s),
+            ..usual
+        }
+    }
 }
 
 /// Medians over the baseline's samples.
@@ -108,37 +155,30 @@ pub struct Times {
     pub samples: usize,
 }
 
-/// The least time that the machine and the work allow, as far as is known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Floor {
-    pub seconds: f64,
-    /// Measured wall / floor, ≥ 1.
-    pub ratio: f64,
-    /// What binds, for example `cpu on 2 cores`.
-    pub binds: String,
-    pub situation: Situation,
-    /// What was taken for granted.
-    pub assumptions: Vec<String>,
-}
-
-/// How far from its floor a program is, in words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Situation {
-    /// Ratio below 1.5.
-    NearOptimal,
-    /// 1.5–3: scheduling or pipelining.
-    Scheduling,
-    /// 3–10.
-    Architectural,
-    /// Above 10.
-    Algorithmic,
-}
-
-/// Share of wall time below which a class is not worth naming as the bottleneck.
-const SHARE_MIN: f64 = 0.3;
-
 impl Class {
+    /// All of them, in order.
+    pub const ALL: &[Self] = &[
+        Self::CpuNative,
+        Self::InterpreterOverhead,
+        Self::CpuKernel,
+        Self::PageFaults,
+        Self::SingleThreadedOnMulticore,
+        Self::GilBound,
+        Self::LockContention,
+        Self::DiskRead,
+        Self::DiskSync,
+        Self::NetworkWait,
+        Self::ChildWait,
+        Self::ProcessSpawn,
+        Self::PipeWait,
+        Self::SleepPoll,
+        Self::GpuBound,
+        Self::GpuIdle,
+        Self::UnbatchedInference,
+        Self::MachineBusy,
+        Self::NotEnoughEvidence,
+    ];
+
     /// The stable id.
     #[must_use]
     pub fn id(self) -> &'static str {
@@ -157,126 +197,184 @@ impl Class {
             Self::ProcessSpawn => "process-spawn",
             Self::PipeWait => "pipe-wait",
             Self::SleepPoll => "sleep-poll",
+            Self::GpuBound => "gpu-bound",
+            Self::GpuIdle => "gpu-idle",
+            Self::UnbatchedInference => "unbatched-inference",
             Self::MachineBusy => "machine-busy",
             Self::NotEnoughEvidence => "not-enough-evidence",
         }
+    }
+
+    /// Whether it says how the program's parts stand to each other, not what they do: it explains computing time.
+    #[must_use]
+    pub fn is_structural(self) -> bool {
+        matches!(self, Self::SingleThreadedOnMulticore | Self::GilBound | Self::LockContention)
+    }
+
+    /// Whether it is a kind of waiting for something outside of the program.
+    #[must_use]
+    pub fn is_waiting(self) -> bool {
+        matches!(self, Self::DiskRead | Self::DiskSync | Self::NetworkWait | Self::SleepPoll | Self::PipeWait)
+    }
+
+    /// Whether it names no bottleneck of the program.
+    #[must_use]
+    pub fn is_no_verdict(self) -> bool {
+        matches!(self, Self::MachineBusy | Self::NotEnoughEvidence)
     }
 
     /// Where its cure usually stands in the hierarchy.
     #[must_use]
     pub fn level(self) -> Level {
         match self {
-            Self::InterpreterOverhead | Self::ProcessSpawn | Self::SleepPoll => Level::L1,
+            Self::InterpreterOverhead | Self::ProcessSpawn | Self::SleepPoll | Self::UnbatchedInference => {
+                Level::L1
+            }
             Self::DiskRead | Self::DiskSync | Self::NetworkWait | Self::PipeWait | Self::ChildWait => {
                 Level::L2
             }
             Self::PageFaults | Self::CpuKernel => Level::L3,
-            Self::SingleThreadedOnMulticore | Self::GilBound | Self::LockContention => Level::L4,
-            Self::CpuNative => Level::L5,
+            Self::SingleThreadedOnMulticore | Self::GilBound | Self::LockContention | Self::GpuIdle => {
+                Level::L4
+            }
+            Self::CpuNative | Self::GpuBound => Level::L5,
             Self::MachineBusy | Self::NotEnoughEvidence => Level::L0,
         }
     }
 }
 
-/// Weighs what the baseline's samples and the profile say.
+/// Share of the wall time without a CPU above which nothing else is to be trusted.
+const BUSY_MAX: f64 = 0.10;
+
+/// Share below which nothing is called the bottleneck.
+const SHARE_MIN: f64 = 0.3;
+
+/// Share from which another class is worth mentioning.
+const ALSO_MIN: f64 = 0.15;
+
+/// Looks of the sampler below which nothing is said, and below which little is sure.
+const TICKS_MIN: u64 = 12;
+const TICKS_SURE: u64 = 40;
+
+/// By how much the kernel's accounting may contradict the share of a wait.
+const ROOM_SLACK: f64 = 0.1;
+
+/// A run below which starting the program is no small part of it.
+const WALL_SURE_S: f64 = 0.01;
+
+/// Confidence where at least two independent sources agree and nothing speaks against it; with one source only; and
+/// where something raises a doubt.
+const CONFIDENT: f64 = 0.95;
+const TENTATIVE: f64 = 0.6;
+const DOUBTFUL: f64 = 0.7;
+
+/// Lead over the next class below which the order of the two is not sure.
+const LEAD_SURE: f64 = 0.1;
+
+/// Weighs what the samples and the profile say.
 #[must_use]
-pub fn diagnose(usage: &Usage, profile: &Profile, cores_available: usize) -> Diagnosis {
-    let runtime = runtime(profile);
-    let facts = Facts { usage, profile, runtime: &runtime, cores_available };
-    let judged = rules::ALL.iter().filter_map(|rule| Some((rule, (rule.judge)(&facts)?)));
-    let best = judged
-        .filter(|(_, judgement)| judgement.share >= SHARE_MIN)
-        .max_by(|a, b| a.1.share.total_cmp(&b.1.share));
-    let explanation = best.as_ref().map_or("", |(rule, _)| rule.explain).to_owned();
-    let best = best.map(|(_, judgement)| judgement);
-    let best = best.unwrap_or_else(|| Judgement {
-        class: Class::NotEnoughEvidence,
-        share: 0.0,
-        confidence: 0.0,
-        evidence: vec![Evidence {
-            source: "samples".to_owned(),
-            text: format!("no class explains {:.0} % of the wall time", SHARE_MIN * 100.0),
-        }],
-    });
-    let shares = shares(&facts, best.class);
+pub fn diagnose(usage: &Usage, profile: &Profile, machine: &Machine) -> Diagnosis {
+    let facts = Facts::new(usage, profile, machine);
+    let parts = Parts::new(&facts);
+    let verdict = Verdict::new(&facts, &parts);
+    let rule = rules::of(verdict.class);
+    let share = parts.share(verdict.class);
     let times = times(&facts);
-    let floor = floor::floor(usage, &times);
+    let work = Work { observed: Observed::of(usage, verdict.class, &parts.ranked()), ..Work::default() };
     Diagnosis {
-        level: best.class.level(),
-        payoff_max: (best.share < 0.999 && best.share > 0.0).then(|| 1.0 / (1.0 - best.share)),
-        class: best.class,
-        confidence: best.confidence,
-        explanation,
-        evidence: best.evidence,
-        shares,
-        runtime,
-        times,
-        floor,
-        absent: profile
-            .absent
-            .iter()
-            .map(|(id, why)| format!("{id}: {}. {}", why.reason, why.remedy))
+        class: verdict.class,
+        apart_from_load: verdict.apart_from_load,
+        also: parts
+            .ranked()
+            .into_iter()
+            .filter(|(class, share)| *share >= ALSO_MIN && *class != verdict.class && !class.is_no_verdict())
+            .map(|(class, _)| class)
             .collect(),
+        level: verdict.class.level(),
+        confidence: verdict.confidence,
+        explanation: rule.explain.to_owned(),
+        evidence: verdict.evidence,
+        shares: parts.ranked(),
+        floor: floor::floor(&work, &Rates::default(), machine.cores),
+        runtime: facts.runtime(),
+        times,
+        payoff_max: (share > 0.0 && share < 0.999 && !verdict.class.is_no_verdict())
+            .then(|| 1.0 / (1.0 - share)),
+        doubts: verdict.doubts,
+        absent: profile.missing().map(|(id, why)| format!("{id}: {}. {}", why.reason, why.remedy)).collect(),
     }
 }
 
-/// What the program that used most of the CPU is.
-fn runtime(profile: &Profile) -> Runtime {
-    let most = profile.tree.programs.iter().max_by(|a, b| a.1.total_cmp(b.1));
-    let Some((program, _)) = most.filter(|(program, _)| !program.is_empty()) else {
-        return Runtime::Unknown;
-    };
-    let name = program.rsplit('/').next().unwrap_or(program);
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    match stem {
-        "python" | "pypy" | "node" | "ruby" | "perl" | "php" | "lua" | "java" => {
-            Runtime::Interpreter(stem.to_owned())
+struct Verdict {
+    class: Class,
+    apart_from_load: Option<Class>,
+    confidence: f64,
+    evidence: Vec<Evidence>,
+    doubts: Vec<String>,
+}
+
+impl Verdict {
+    fn new(facts: &Facts<'_>, parts: &Parts) -> Self {
+        let Some((class, lead)) = parts.leader().filter(|_| facts.ticks() >= TICKS_MIN) else {
+            return Self::nothing(facts);
+        };
+        if facts.busy_share() > BUSY_MAX {
+            return Self {
+                class: Class::MachineBusy,
+                apart_from_load: (parts.share(class) > 0.0).then_some(class),
+                ..Self::weigh(facts, Class::MachineBusy, 1.0, 1.0)
+            };
         }
-        "sh" | "bash" | "dash" | "zsh" | "busybox" => Runtime::Interpreter("sh".to_owned()),
-        _ => Runtime::Native,
+        if parts.share(class) < SHARE_MIN && !class.is_structural() {
+            return Self::nothing(facts);
+        }
+        Self::weigh(facts, class, parts.share(class), lead)
     }
-}
 
-/// The tree's wall time by class; computing time goes to the class that best explains it.
-fn shares(facts: &Facts<'_>, verdict: Class) -> Vec<(Class, f64)> {
-    let tree = &facts.profile.tree;
-    if tree.wall_s <= 0.0 {
-        return vec![(Class::NotEnoughEvidence, 1.0)];
+    fn nothing(facts: &Facts<'_>) -> Self {
+        Self {
+            class: Class::NotEnoughEvidence,
+            apart_from_load: None,
+            confidence: 0.0,
+            evidence: rules::of(Class::NotEnoughEvidence).evidence(facts),
+            doubts: Vec::new(),
+        }
     }
-    let computing = match verdict {
-        Class::ProcessSpawn | Class::PageFaults | Class::CpuKernel => verdict,
-        _ => rules::computing_class(facts.runtime),
-    };
-    let mut by_class: std::collections::BTreeMap<Class, f64> = std::collections::BTreeMap::new();
-    let mut add = |class, seconds: f64| *by_class.entry(class).or_default() += seconds / tree.wall_s;
-    add(computing, tree.computing_s);
-    add(Class::MachineBusy, tree.queued_s);
-    for (class, seconds) in &tree.blocked_s {
-        add(class_of(*class), *seconds);
-    }
-    let mut shares: Vec<(Class, f64)> = by_class.into_iter().filter(|(_, share)| *share > 0.0).collect();
-    shares.sort_by(|a, b| b.1.total_cmp(&a.1));
-    shares
-}
 
-fn class_of(block: BlockClass) -> Class {
-    match block {
-        BlockClass::Sleep => Class::SleepPoll,
-        BlockClass::Child => Class::ChildWait,
-        BlockClass::Pipe => Class::PipeWait,
-        BlockClass::Network => Class::NetworkWait,
-        BlockClass::File => Class::DiskRead,
-        BlockClass::Lock => Class::LockContention,
-        BlockClass::Poll | BlockClass::Terminal | BlockClass::Other => Class::NotEnoughEvidence,
+    fn weigh(facts: &Facts<'_>, class: Class, share: f64, lead: f64) -> Self {
+        let rule = rules::of(class);
+        let evidence = rule.evidence(facts);
+        let sources: std::collections::BTreeSet<&str> =
+            evidence.iter().map(|piece| piece.source.as_str()).collect();
+        let mut doubts = rule.doubts(facts);
+        if sources.len() < 2 {
+            doubts.push("only one source has seen it".to_owned());
+        }
+        if facts.ticks() < TICKS_SURE {
+            doubts.push(format!("it was looked at only {} times", facts.ticks()));
+        }
+        if class.is_waiting() && facts.idle_by_accounting().is_some_and(|idle| idle + ROOM_SLACK < share) {
+            doubts.push("the kernel accounted more CPU time than this leaves room for".to_owned());
+        }
+        if facts.usage.samples > 0 && facts.usage.wall_s < WALL_SURE_S {
+            doubts.push("it ends so soon that starting it is much of its time".to_owned());
+        }
+        if lead < LEAD_SURE && !class.is_structural() {
+            doubts.push("another class has nearly the same share".to_owned());
+        }
+        let best = CONFIDENT.min(0.6 + 0.6 * share.max(if class.is_structural() { 0.5 } else { 0.0 }));
+        let confidence = match doubts.len() {
+            0 => best,
+            1 => best.min(DOUBTFUL),
+            _ => best.min(TENTATIVE),
+        };
+        Self { class, apart_from_load: None, confidence, evidence, doubts }
     }
 }
 
 fn times(facts: &Facts<'_>) -> Times {
     let usage = facts.usage;
     let cpu_s = usage.user_s + usage.sys_s;
-    let tree = &facts.profile.tree;
-    // Plus zero: an empty sum is −0.
-    let blocked: f64 = tree.blocked_s.values().sum::<f64>() + 0.0;
     Times {
         wall_s: usage.wall_s,
         user_s: usage.user_s,
@@ -285,112 +383,12 @@ fn times(facts: &Facts<'_>) -> Times {
         read_bytes: usage.read_bytes.map(|bytes| bytes as u64),
         write_bytes: usage.write_bytes.map(|bytes| bytes as u64),
         cores_used: if usage.wall_s > 0.0 { cpu_s / usage.wall_s } else { 0.0 },
-        cores_available: facts.cores_available,
+        cores_available: facts.machine.cores,
         core_busy: facts.profile.cores.clone(),
-        // Without a tree view, what is left after CPU time; exact for one thread.
-        blocked: if tree.wall_s > 0.0 {
-            blocked / tree.wall_s
-        } else if usage.wall_s > 0.0 {
-            (1.0 - cpu_s / usage.wall_s).clamp(0.0, 1.0)
-        } else {
-            0.0
-        },
+        blocked: facts.waiting(),
         samples: usage.samples,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::profile::TreeTimes;
-
-    /// One second of a program: seconds computing and blocked, user and system CPU, executable.
-    fn case(
-        computing: f64,
-        blocked: Option<(BlockClass, f64)>,
-        cpu: (f64, f64),
-        program: &str,
-    ) -> (Usage, Profile) {
-        let usage = Usage {
-            wall_s: 1.0,
-            user_s: cpu.0,
-            sys_s: cpu.1,
-            wall_s_min: 0.95,
-            samples: 16,
-            ..Usage::default()
-        };
-        let tree = TreeTimes {
-            wall_s: 1.0,
-            computing_s: computing,
-            cpu_s: cpu.0 + cpu.1,
-            ticks: 97,
-            processes: 1,
-            threads_max: 1,
-            blocked_s: blocked.into_iter().collect(),
-            programs: [(program.to_owned(), cpu.0 + cpu.1)].into(),
-            syscalls_readable: true,
-            ..TreeTimes::default()
-        };
-        (usage, Profile { tree, runs: 1, ..Profile::default() })
-    }
-
-    fn check((usage, profile): (Usage, Profile), expected: Class) -> Diagnosis {
-        let diagnosis = diagnose(&usage, &profile, 2);
-        assert_eq!(diagnosis.class, expected, "{diagnosis:?}");
-        let sum: f64 = diagnosis.shares.iter().map(|(_, share)| share).sum();
-        assert!((sum - 1.0).abs() < 0.005, "{:?}", diagnosis.shares);
-        assert!(diagnosis.floor.seconds <= usage.wall_s_min && diagnosis.floor.ratio >= 1.0);
-        diagnosis
-    }
-
-    #[test]
-    fn programs_are_classed_by_what_they_do() {
-        let native = check(case(1.0, None, (0.98, 0.01), "/app"), Class::CpuNative);
-        assert!(native.confidence >= 0.8 && native.evidence.len() >= 2, "{native:?}");
-        let python = check(case(1.0, None, (0.98, 0.01), "/usr/bin/python3.11"), Class::InterpreterOverhead);
-        assert_eq!(python.runtime, Runtime::Interpreter("python".to_owned()));
-        check(case(1.0, None, (0.1, 0.88), "/app"), Class::CpuKernel);
-        check(case(0.0, Some((BlockClass::Sleep, 1.0)), (0.0, 0.0), ""), Class::SleepPoll);
-        check(case(0.1, Some((BlockClass::Network, 0.9)), (0.1, 0.0), "/app"), Class::NetworkWait);
-        check(case(0.1, Some((BlockClass::Pipe, 0.9)), (0.1, 0.0), "/app"), Class::PipeWait);
-    }
-
-    #[test]
-    fn many_short_processes_are_spawning() {
-        let (mut usage, mut profile) = case(1.0, None, (0.4, 0.55), "/usr/bin/dash");
-        (usage.forks, usage.minor_faults) = (Some(900.0), 200_000.0);
-        profile.tree.processes = 60;
-        check((usage, profile), Class::ProcessSpawn);
-    }
-
-    #[test]
-    fn a_launcher_that_starts_a_few_processes_is_not_spawning() {
-        let (mut usage, mut profile) = case(1.0, None, (0.9, 0.05), "/usr/bin/python3.11");
-        usage.forks = Some(150.0);
-        profile.tree.processes = 30;
-        check((usage, profile), Class::InterpreterOverhead);
-    }
-
-    #[test]
-    fn processes_of_others_are_not_the_programs() {
-        let (mut usage, profile) = case(1.0, None, (0.98, 0.01), "/app");
-        usage.forks = Some(2000.0);
-        check((usage, profile), Class::CpuNative);
-    }
-
-    #[test]
-    fn a_busy_machine_is_not_the_programs_fault() {
-        let (mut usage, mut profile) = case(0.5, None, (0.5, 0.0), "/app");
-        usage.runqueue_s = Some(0.45);
-        profile.tree.queued_s = 0.5;
-        check((usage, profile), Class::MachineBusy);
-    }
-
-    #[test]
-    fn little_evidence_gives_little_confidence() {
-        let (usage, mut profile) = case(1.0, None, (0.98, 0.01), "/app");
-        profile.tree = TreeTimes::default();
-        let diagnosis = diagnose(&usage, &profile, 2);
-        assert!(diagnosis.confidence < 0.8, "{diagnosis:?}");
-    }
-}
+mod tests;
