@@ -5,6 +5,7 @@ pub mod config;
 pub mod delegate;
 pub mod diagnose;
 pub mod experiment;
+pub mod findings;
 pub mod machine;
 pub mod measure;
 pub mod plan;
