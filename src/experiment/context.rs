@@ -45,7 +45,8 @@ pub(super) struct Context {
     pub session_name: String,
     pub base: CommitId,
     pub seed: u64,
-    pub cores: usize,
+    /// The user's cache folder.
+    pub cache: PathBuf,
     /// What others of this machine lock while they measure.
     pub measure_lock: PathBuf,
     /// The user has been warned that this machine is busy.

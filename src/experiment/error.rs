@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::analysis::AttachError;
 use crate::config::{ConfigError, Metric};
+use crate::findings::FindingsError;
 use crate::machine::{FactsError, LockError};
 use crate::measure::MeasureError;
 use crate::spec::SpecError;
@@ -39,6 +41,10 @@ pub enum ExperimentError {
     BaseTests { command: String, end: String, log: PathBuf, tail: String },
     #[error("the original cannot be taken as the reference: {0}")]
     Unlearnable(#[from] LearnError),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error(transparent)]
+    Findings(#[from] FindingsError),
     #[error("the original behaved differently from before: {what}")]
     BaseChanged { what: String },
     #[error("the best commit so far, checked many times before, now differs from the original: {what}")]

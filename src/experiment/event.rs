@@ -5,7 +5,7 @@
 use std::sync::mpsc::Sender;
 
 use crate::config::Metric;
-use crate::diagnose::Diagnosis;
+use crate::diagnose::{Class, Diagnosis};
 use crate::plan::{Hypothesis, Ranked};
 use crate::stats::effect::Estimate;
 use crate::verify::Outcome;
@@ -44,6 +44,19 @@ pub enum Event {
         median: f64,
         noise: Option<f64>,
         runs: usize,
+    },
+    /// A watched run goes on; what has been seen of it so far.
+    Watching {
+        seconds: f64,
+        /// Share of the time by class, 0–1, largest first.
+        shares: Vec<(Class, f64)>,
+    },
+    /// A watched run has done the same for some seconds: a first verdict, which the end may change.
+    Steady {
+        seconds: f64,
+        class: Class,
+        /// Of the last seconds, 0–1.
+        share: f64,
     },
     Diagnosed(Box<Diagnosis>),
     Planned(Ranked),

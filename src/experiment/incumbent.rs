@@ -6,6 +6,7 @@ use super::comparison::{Compared, Series, compare, stored};
 use super::context::{Checkout, Context};
 use super::error::ExperimentError;
 use super::event::{Event, Phase};
+use super::floor::{Probing, floor_of};
 use super::objectives;
 use super::record::{self, Recorded};
 use super::relearning::relearnings;
@@ -13,7 +14,7 @@ use crate::config::{Metric, Objective, OutputRule};
 use crate::delegate::Project;
 use crate::diagnose::{Diagnosis, diagnose};
 use crate::measure::{Arm, Measurer, Pair, Sample};
-use crate::profile::{self, Profile};
+use crate::profile::{self, Limits, Profile};
 use crate::stats::decision::{Noise, Question, control_noise};
 use crate::stats::effect::estimate;
 use crate::stats::{rng, summary};
@@ -295,7 +296,10 @@ fn diagnosed(
         let _alone = context.measuring_alone()?;
         watch(&context.measurer, &arm, seed)?
     };
-    let diagnosis = diagnose(&profile::usage(&samples), &profile, context.cores);
+    let usage = profile::usage(&samples);
+    let place = Probing { folder: context.repository.root(), cache: &context.cache, events: &context.events };
+    let mut diagnosis = diagnose(&usage, &profile, &place.machine());
+    diagnosis.floor = floor_of(&place, &context.config.benchmark.floor, &usage, &diagnosis)?;
     let state = format!("diagnosed {}", checkout.commit);
     context.worklog.record_session(context.session, &state, &record::to_json(&diagnosis)?)?;
     Ok(diagnosis)
@@ -304,9 +308,10 @@ fn diagnosed(
 /// Profiles an arm.
 pub(super) fn watch(measurer: &Measurer, arm: &Arm, seed: u64) -> Result<Profile, ExperimentError> {
     let mut run = 0;
-    profile::record(&mut |on_start: &mut dyn FnMut(u32)| {
+    let mut watched = |on_start: &mut dyn FnMut(u32)| {
         run += 1;
-        let sample = measurer.run_watched(arm, rng::draw(seed, 0, run), on_start)?;
-        Ok(sample.wall_s())
-    })
+        measurer.run_watched(arm, rng::draw(seed, 0, run), on_start).map_err(ExperimentError::from)
+    };
+    let (profile, _) = profile::record(&Limits::default(), &mut watched, &|_| {})?;
+    Ok(profile)
 }

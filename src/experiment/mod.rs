@@ -13,6 +13,7 @@ mod comparison;
 mod context;
 mod error;
 mod event;
+mod floor;
 mod housekeeping;
 mod incumbent;
 mod layout;
@@ -24,11 +25,14 @@ mod rounds;
 mod session;
 mod written;
 
-pub use analysis::{Analysis, analyse};
+pub use analysis::{
+    Analysis, AttachError, Document, Ending, SourceState, Watch, analyse, attach, document, sources,
+};
 pub use claim::Claim;
 pub use context::Setup;
 pub use error::ExperimentError;
 pub use event::{Event, Events, Phase};
+pub use floor::{FloorReport, ProbeLine, Program, floor_report};
 pub use housekeeping::{Cleaned, SessionStatus, clean, status};
 pub use layout::{Layout, measure_lock};
 pub use objectives::Guarded;

@@ -15,7 +15,7 @@ use super::lock::{Locking, SessionLock};
 use super::{objectives, record, rounds, written};
 use crate::config::{Config, detect, real_path};
 use crate::diagnose::Diagnosis;
-use crate::machine::{Facts, cores_available};
+use crate::machine::Facts;
 use crate::measure::{Measurer, MeasurerOptions, neutral_environment};
 use crate::stats::rng;
 use crate::worklog::{Attempt, NewSession, Session, SessionId, Worklog};
@@ -177,6 +177,7 @@ fn context(
     });
     Ok(Context {
         environment: setup.environment.clone(),
+        cache: setup.cache.clone(),
         measure_lock: measure_lock(&setup.cache),
         told_busy: false,
         told_waiting: Cell::default(),
@@ -190,7 +191,6 @@ fn context(
         session_name: identity.name,
         base: identity.base,
         seed: identity.seed,
-        cores: cores_available() as usize,
         tests_are_a_guess: identity.guesses.tests,
         _lock: lock,
     })

@@ -51,6 +51,7 @@ pub(super) fn spec(
         command: &context.config.benchmark.command.to_string(),
         base_commit: context.base.as_str(),
         diagnosis: &original,
+        findings: &[],
         hypotheses: all
             .iter()
             .map(|(hypothesis, state)| Proposed { hypothesis, state: state.clone() })

@@ -42,7 +42,7 @@ pub fn rank(proposals: Vec<Hypothesis>, diagnosis: &Diagnosis, tried: &[String],
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::{Level, diagnose};
+    use crate::diagnose::{Level, Machine, diagnose};
     use crate::plan::{Priority, Scores};
     use crate::profile::{Profile, Usage};
 
@@ -71,7 +71,7 @@ mod tests {
             hypothesis("t", Level::L1, 5, Soundness::Sound),
             hypothesis("p", Level::L1, 5, Soundness::PolicyOnly(Policy::Parallel)),
         ];
-        let diagnosis = diagnose(&Usage::default(), &Profile::default(), 2);
+        let diagnosis = diagnose(&Usage::default(), &Profile::default(), &Machine::of_cores(2));
         let keys = |ranked: &Ranked| ranked.queue.iter().map(|h| h.key.clone()).collect::<Vec<_>>();
         let ranked = rank(proposals.clone(), &diagnosis, &["t".to_owned()], &[]);
         assert_eq!(keys(&ranked), ["b", "a", "c", "d"]);

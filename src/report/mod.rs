@@ -7,6 +7,7 @@ pub mod strip;
 pub mod table;
 pub mod tsv;
 pub mod words;
+pub mod wrap;
 
 use serde::Serialize;
 

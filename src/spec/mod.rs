@@ -5,13 +5,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnose::{Class, Diagnosis};
+use crate::diagnose::advice::{Branch, TREE};
+use crate::diagnose::floor::Bound;
+use crate::diagnose::{Class, Diagnosis, Floor};
+use crate::findings::Finding;
 use crate::plan::{Hypothesis, Priority, Soundness};
 use crate::report::journey::render as render_template;
 use crate::report::words;
 
 /// Format of the front matter.
 pub const SCHEMA: &str = "perfup.spec/1";
+
+/// Findings that a spec lists; more are in the document of `perfup analyze --json`.
+const FINDINGS_MAX: usize = 20;
 
 /// Everything a spec tells.
 #[derive(Debug, Clone)]
@@ -20,6 +26,8 @@ pub struct Spec<'a> {
     pub command: &'a str,
     pub base_commit: &'a str,
     pub diagnosis: &'a Diagnosis,
+    /// Confirmed ones first.
+    pub findings: &'a [Finding],
     pub hypotheses: Vec<Proposed<'a>>,
     /// How results are checked, in sentences.
     pub correctness: Vec<String>,
@@ -46,7 +54,21 @@ pub struct FrontMatter {
     pub confidence: f64,
     pub wall_s: f64,
     pub floor_s: f64,
+    /// The branch of the decision tree that applies: `io`, `cpu` or `gpu`.
+    #[serde(default)]
+    pub branch: Option<Branch>,
+    #[serde(default)]
+    pub findings: Vec<FrontFinding>,
     pub hypotheses: Vec<FrontHypothesis>,
+}
+
+/// A finding in the front matter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FrontFinding {
+    pub rule: String,
+    pub path: String,
+    pub line: u32,
+    pub confirmed: bool,
 }
 
 /// A hypothesis in the front matter.
@@ -80,11 +102,25 @@ struct View {
     evidence: Vec<String>,
     shares: Vec<String>,
     floor: String,
+    bounds: Vec<String>,
     assumptions: Vec<String>,
+    branch: String,
+    steps: &'static [&'static str],
+    findings: Vec<FindingView>,
     absent: Vec<String>,
     hypotheses: Vec<HypothesisView>,
     correctness: Vec<String>,
     result: Option<String>,
+}
+
+#[derive(Serialize)]
+struct FindingView {
+    place: String,
+    word: &'static str,
+    message: String,
+    expected: String,
+    fix: String,
+    why: String,
 }
 
 #[derive(Serialize)]
@@ -114,6 +150,18 @@ pub fn render(spec: &Spec<'_>) -> Result<String, SpecError> {
         confidence: diagnosis.confidence,
         wall_s: diagnosis.times.wall_s,
         floor_s: diagnosis.floor.seconds,
+        branch: judged(diagnosis).cure().branch,
+        findings: spec
+            .findings
+            .iter()
+            .take(FINDINGS_MAX)
+            .map(|finding| FrontFinding {
+                rule: finding.rule.clone(),
+                path: finding.path.display().to_string(),
+                line: finding.line,
+                confirmed: finding.confirmed,
+            })
+            .collect(),
         hypotheses: spec
             .hypotheses
             .iter()
@@ -142,13 +190,49 @@ pub fn render(spec: &Spec<'_>) -> Result<String, SpecError> {
             .map(|(class, share)| format!("{} {}", words::percent(*share), class.id()))
             .collect(),
         floor: floor(diagnosis),
+        bounds: diagnosis.floor.candidates.iter().map(bound).collect(),
         assumptions: diagnosis.floor.assumptions.clone(),
+        branch: branch(diagnosis),
+        steps: judged(diagnosis).cure().steps,
+        findings: spec.findings.iter().take(FINDINGS_MAX).map(FindingView::new).collect(),
         absent: diagnosis.absent.clone(),
         hypotheses: spec.hypotheses.iter().map(HypothesisView::new).collect(),
         correctness: spec.correctness.clone(),
         result: spec.result.clone(),
     };
     render_template(include_str!("speedup.md.j2"), &view).map_err(|error| broken(&error))
+}
+
+/// What there is apart from the load of others, else the class itself.
+fn judged(diagnosis: &Diagnosis) -> Class {
+    diagnosis.apart_from_load.unwrap_or(diagnosis.class)
+}
+
+/// The branch of the decision tree that applies, in a sentence.
+fn branch(diagnosis: &Diagnosis) -> String {
+    let cure = judged(diagnosis).cure();
+    let line = cure.branch.and_then(|branch| TREE.into_iter().find(|line| line.branch == branch));
+    line.map_or_else(
+        || "No branch of the decision tree is known to apply.".to_owned(),
+        |line| {
+            format!(
+                "{}: {} ({:.0}x to {:.0}x where it applies, effort {}, risk {}, {} sure).",
+                line.branch.title(),
+                line.what,
+                line.gain.0,
+                line.gain.1,
+                line.effort,
+                line.risk,
+                words::percent(line.confidence)
+            )
+        },
+    )
+}
+
+/// A bound in a line.
+fn bound(bound: &Bound) -> String {
+    let avoidable = if bound.avoidable { "; could be avoided, so it does not bind" } else { "" };
+    format!("{} {}: {}{avoidable}", words::seconds(bound.seconds), bound.name, bound.formula)
 }
 
 /// The front matter of a spec.
@@ -167,8 +251,10 @@ pub fn read(text: &str) -> Result<FrontMatter, SpecError> {
 #[must_use]
 pub fn performance(diagnosis: &Diagnosis) -> Vec<String> {
     let times = &diagnosis.times;
+    let runs =
+        if times.samples > 1 { format!("median of {} runs", times.samples) } else { "one run".to_owned() };
     let mut lines = vec![
-        format!("{} wall time, median of {} runs", words::seconds(times.wall_s), times.samples),
+        format!("{} wall time, {runs}", words::seconds(times.wall_s)),
         format!(
             "{} user + {} system CPU: {:.2} of {} cores",
             words::seconds(times.user_s),
@@ -214,13 +300,34 @@ pub fn bottleneck(diagnosis: &Diagnosis) -> String {
 /// The floor in a line.
 #[must_use]
 pub fn floor(diagnosis: &Diagnosis) -> String {
-    let floor = &diagnosis.floor;
+    floor_line(&diagnosis.floor)
+}
+
+/// A floor in a line.
+#[must_use]
+pub fn floor_line(floor: &Floor) -> String {
     format!(
         "{} ({:.1}x below the measured time), bound by {}",
         words::seconds(floor.seconds),
         floor.ratio,
         floor.binds
     )
+}
+
+impl FindingView {
+    fn new(finding: &Finding) -> Self {
+        Self {
+            place: format!("{}:{}", finding.path.display(), finding.line),
+            word: if finding.confirmed { "confirmed" } else { "possible" },
+            message: finding.message.clone(),
+            expected: finding.payoff.map_or_else(
+                || "not known".to_owned(),
+                |(low, high)| format!("{low:.2}x–{high:.2}x for the whole program"),
+            ),
+            fix: finding.fix.clone(),
+            why: finding.why.clone(),
+        }
+    }
 }
 
 impl HypothesisView {
@@ -250,22 +357,26 @@ impl HypothesisView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::diagnose;
-    use crate::profile::{Profile, TreeTimes, Usage};
+    use crate::diagnose::{Machine, diagnose};
+    use crate::profile::{Profile, Program, TreeTimes, Usage, WallTimes};
 
     #[test]
     fn a_spec_reads_well_and_reads_back() {
         let usage = Usage { wall_s: 0.61, user_s: 0.6, wall_s_min: 0.6, samples: 16, ..Usage::default() };
         let tree = TreeTimes {
-            wall_s: 1.2,
-            computing_s: 1.2,
+            wall: WallTimes { computing_s: 1.2, ..WallTimes::default() },
             ticks: 110,
             threads_max: 1,
-            programs: [("/usr/bin/python3.11".to_owned(), 1.2)].into(),
+            programs: vec![Program {
+                exe: "/usr/bin/python3.11".to_owned(),
+                wall_s: 1.2,
+                cpu_s: 1.2,
+                ..Program::default()
+            }],
             ..TreeTimes::default()
         };
-        let profile = Profile { tree, cores: vec![0.1, 1.0], runs: 2, absent: Vec::new() };
-        let diagnosis = diagnose(&usage, &profile, 2);
+        let profile = Profile { tree, cores: vec![0.1, 1.0], runs: 2, ..Profile::default() };
+        let diagnosis = diagnose(&usage, &profile, &Machine::of_cores(2));
         let hypothesis = Hypothesis {
             key: "recipes/x:a.py:f".to_owned(),
             executor: "recipes".to_owned(),
@@ -278,11 +389,30 @@ mod tests {
             expected: (1.0, 10.0),
             scores: crate::plan::Scores { impact: 4, ease: 5, coverage: 3, safety: 4 },
         };
+        let finding = Finding {
+            rule: "python-list-membership-in-loop".to_owned(),
+            path: "a.py".into(),
+            line: 3,
+            end_line: 3,
+            function: Some("f".to_owned()),
+            text: "if x in seen:".to_owned(),
+            message: "Each test compares with every element of the list.".to_owned(),
+            confirmed: true,
+            share: Some(0.9),
+            payoff: Some((1.8, 9.0)),
+            why: "confirmed: 90 % of the samples are in a.py:3".to_owned(),
+            fix: "Keep a set.".to_owned(),
+            level: crate::diagnose::Level::L2,
+            effort: crate::findings::Grade::Low,
+            risk: crate::findings::Grade::Low,
+            hint: false,
+        };
         let spec = Spec {
             benchmark: "crunch",
             command: "python3 crunch.py",
             base_commit: "0123456789012345678901234567890123456789",
             diagnosis: &diagnosis,
+            findings: &[finding],
             hypotheses: vec![Proposed { hypothesis: &hypothesis, state: Some("kept".to_owned()) }],
             correctness: vec!["standard output must stay bit-identical".to_owned()],
             result: None,
@@ -291,6 +421,7 @@ mod tests {
         insta::assert_snapshot!(text);
         let front = read(&text).unwrap();
         assert_eq!((front.class.as_str(), front.hypotheses.len()), ("interpreter-overhead", 1));
+        assert_eq!((front.branch, front.findings[0].line), (Some(Branch::Cpu), 3));
         assert!(matches!(read("no front"), Err(SpecError::NoFrontMatter)));
         let newer = text.replace(SCHEMA, "perfup.spec/9");
         assert!(matches!(read(&newer), Err(SpecError::OtherSchema { .. })));
