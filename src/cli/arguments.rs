@@ -23,6 +23,13 @@ pub struct BenchmarkArgs {
     #[arg(long)]
     pub shell: bool,
 
+    #[command(flatten)]
+    pub options: BenchmarkOptions,
+}
+
+/// What may be said of a benchmark on the command line, wherever its command comes from.
+#[derive(Debug, Args)]
+pub struct BenchmarkOptions {
     /// Build command, run once per candidate and never timed [default: found by convention]
     #[arg(long, value_name = "CMD", value_parser = command_line, help_heading = "Benchmark")]
     pub build: Option<CommandLine>,
@@ -89,7 +96,33 @@ impl BenchmarkArgs {
     /// # Errors
     /// When there is nothing to run, or the named benchmark does not exist.
     pub fn config(&self, file: Option<&ConfigFile>, root: &std::path::Path) -> Result<Config, ConfigError> {
-        let mut config = self.base(file, root)?;
+        let mut config = match self.command_line()? {
+            Some(command) => for_command(command, file),
+            None => file
+                .ok_or_else(|| ConfigError::NothingToRun { path: root.join(crate::config::FILE_NAME) })?
+                .select(self.name.as_deref())?,
+        };
+        self.options.apply(&mut config)?;
+        Ok(config)
+    }
+
+    fn command_line(&self) -> Result<Option<CommandLine>, ConfigError> {
+        if self.command.is_empty() {
+            return Ok(None);
+        }
+        if self.shell {
+            return Ok(Some(CommandLine::Shell(self.command.join(" "))));
+        }
+        spoken(&self.command).map(Some)
+    }
+}
+
+impl BenchmarkOptions {
+    /// Puts what is asked for in the place of what the configuration has.
+    ///
+    /// # Errors
+    /// When a metric is not described well.
+    pub fn apply(&self, config: &mut Config) -> Result<(), ConfigError> {
         let benchmark = &mut config.benchmark;
         replace(&mut benchmark.build, &self.build);
         replace(&mut benchmark.prepare, &self.prepare);
@@ -110,44 +143,33 @@ impl BenchmarkArgs {
             PolicyArg::NativeCpu => Policy::NativeCpu,
             PolicyArg::FastMath => Policy::FastMath,
         }));
-        Ok(config)
+        Ok(())
     }
+}
 
-    fn base(&self, file: Option<&ConfigFile>, root: &std::path::Path) -> Result<Config, ConfigError> {
-        let Some(command) = self.command_line()? else {
-            let Some(file) = file else {
-                return Err(ConfigError::NothingToRun { path: root.join(crate::config::FILE_NAME) });
-            };
-            return file.select(self.name.as_deref());
-        };
-        let mut config = Config::for_command(command);
-        if let Some(file) = file {
-            // The file's shared tables hold for any command; its benchmarks do not.
-            config.verify = file.verify.clone();
-            config.protect = file.protect.clone();
-            config.delegate = file.delegate.clone();
-            config.goal = file.goal.clone();
-        }
-        Ok(config)
+/// A command as typed: one word with blanks can only be a whole line in quotes.
+///
+/// # Errors
+/// When the line is empty or a quote is not closed.
+pub(super) fn spoken(words: &[String]) -> Result<CommandLine, ConfigError> {
+    match words {
+        [line] if line.contains(char::is_whitespace) => CommandLine::parse(line)
+            .map_err(|message| ConfigError::Option { option: "CMD", message: message.to_owned() }),
+        _ => Ok(CommandLine::Argv(words.to_vec())),
     }
+}
 
-    fn command_line(&self) -> Result<Option<CommandLine>, ConfigError> {
-        if self.command.is_empty() {
-            return Ok(None);
-        }
-        if self.shell {
-            return Ok(Some(CommandLine::Shell(self.command.join(" "))));
-        }
-        // One word with blanks can only be a whole line in quotes.
-        if let [line] = self.command.as_slice()
-            && line.contains(char::is_whitespace)
-        {
-            return CommandLine::parse(line)
-                .map(Some)
-                .map_err(|message| ConfigError::Option { option: "CMD", message: message.to_owned() });
-        }
-        Ok(Some(CommandLine::Argv(self.command.clone())))
+/// The configuration of a bare command: the file's shared tables hold for any command; its benchmarks do not.
+pub(super) fn for_command(command: CommandLine, file: Option<&ConfigFile>) -> Config {
+    let mut config = Config::for_command(command);
+    if let Some(file) = file {
+        config.verify = file.verify.clone();
+        config.protect = file.protect.clone();
+        config.delegate = file.delegate.clone();
+        config.goal = file.goal.clone();
+        config.benchmark.floor = file.floor.clone();
     }
+    config
 }
 
 fn replace<T: Clone>(slot: &mut Option<T>, value: &Option<T>) {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::terminal::{BAD, HINT, Terminal, paint};
 use crate::config::{ConfigError, Metric};
-use crate::experiment::ExperimentError;
+use crate::experiment::{AttachError, ExperimentError};
 use crate::measure::MeasureError;
 use crate::sys::wire::RunEnd;
 use crate::trial::TrialError;
@@ -174,6 +174,8 @@ fn experiment_code(error: &ExperimentError) -> u8 {
         | ExperimentError::Config(_)
         | ExperimentError::Protect(_)
         | ExperimentError::Busy { .. }
+        | ExperimentError::Attach(_)
+        | ExperimentError::Findings(_)
         | ExperimentError::NoSuchSession { .. }
         | ExperimentError::NothingToResume => USAGE,
         ExperimentError::BaseChanged { .. } | ExperimentError::KeepChanged { .. } => WRONG_OUTPUT,
@@ -282,6 +284,8 @@ fn analysis_hint(error: &ExperimentError) -> Option<String> {
             Some("only a command that succeeds can be analysed".to_owned())
         }
         ExperimentError::Interrupted => None,
+        ExperimentError::Attach(error) => attach_hint(error),
+        ExperimentError::Findings(error) => error.hint().map(str::to_owned),
         ExperimentError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
             Some("free some space".to_owned())
         }
@@ -290,6 +294,24 @@ fn analysis_hint(error: &ExperimentError) -> Option<String> {
         }
         other => experiment_hint(other),
     }
+}
+
+fn attach_hint(error: &AttachError) -> Option<String> {
+    let text = match error {
+        AttachError::NotThere { .. } => {
+            "`pgrep -f NAME` finds its process id; in a container only its own processes are seen".to_owned()
+        }
+        AttachError::NotPermitted { pid, .. } => {
+            format!("watch it as its own user, or as root: sudo perfup analyze --pid {pid}")
+        }
+        AttachError::OfTheKernel { .. } => "`perf top` shows what the kernel does".to_owned(),
+        AttachError::Own { .. } => "name another process, or give the command itself".to_owned(),
+        AttachError::Unwatchable { remedy, .. } => remedy.clone(),
+        AttachError::Ended { .. } | AttachError::TooShort { .. } => {
+            "start it under perfup: perfup analyze -- CMD".to_owned()
+        }
+    };
+    Some(text)
 }
 
 const RESUME: &str = "`perfup resume` goes on from here";

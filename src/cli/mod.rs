@@ -7,11 +7,15 @@ mod analyze;
 mod arguments;
 mod calibrate;
 mod clean;
+mod cpus;
 pub mod demo;
+mod doctor;
 mod failure;
+mod floor;
 mod log;
 mod measure;
 mod metrics;
+mod outfile;
 mod run;
 mod setup;
 mod status;
@@ -45,7 +49,9 @@ const EXAMPLES: &str = "Examples:
   perfup demo text-cruncher             see it work on a real slow program
   perfup run -- python3 slow.py data    make this command faster
   perfup analyze -- ./slow --input x    only say what is slow, and why
+  perfup doctor                         what can be seen of programs here
   perfup measure --vs ./new -- ./old    is the new one faster?
+  perfup floor                          what this machine can do at best
   perfup log list                       what was tried so far
 
 Exit codes:
@@ -85,7 +91,10 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     // Boxed: its many options would make every other command as large.
     Measure(Box<measure::MeasureArgs>),
+    Doctor(doctor::DoctorArgs),
     Calibrate(calibrate::CalibrateArgs),
+    // Boxed, as above.
+    Floor(Box<floor::FloorArgs>),
     Resume(run::ResumeArgs),
     Status(status::StatusArgs),
     Clean(clean::CleanArgs),
@@ -113,7 +122,9 @@ pub fn main() -> ExitCode {
             Command::Run(args) => run::run(args, &cli.global, terminal),
             Command::Analyze(args) => analyze::analyze(args, &cli.global, terminal),
             Command::Measure(args) => measure::measure(args, &cli.global, terminal),
+            Command::Doctor(args) => doctor::doctor(args, &cli.global, terminal),
             Command::Calibrate(args) => calibrate::run(args, &cli.global, terminal),
+            Command::Floor(args) => floor::floor(args, &cli.global, terminal),
             Command::Resume(args) => run::resume(args, &cli.global, terminal),
             Command::Status(args) => status::status(args, &cli.global, terminal),
             Command::Clean(args) => clean::clean(args, &cli.global, terminal),

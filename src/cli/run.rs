@@ -77,7 +77,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> Resul
         let mut config = args.benchmark.config(file.as_ref(), &setup::root(setup))?;
         args.apply(&mut config);
         setup::settle_paths(&mut config, setup, !args.benchmark.command.is_empty())?;
-        let guesses = Guesses { tests: false, no_tests: args.benchmark.no_tests };
+        let guesses = Guesses { tests: false, no_tests: args.benchmark.options.no_tests };
         Ok(experiment::run(setup, config, guesses)?)
     })
 }

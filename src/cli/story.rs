@@ -100,6 +100,21 @@ impl Teller {
                 });
                 self.say(&format!("{} {value} (median of {runs} runs, {noise})", paint(BOLD, "baseline")));
             }
+            Event::Watching { seconds, shares } => {
+                let shares: Vec<String> = shares
+                    .iter()
+                    .take(3)
+                    .map(|(class, share)| format!("{} {}", class.id(), words::percent(*share)))
+                    .collect();
+                self.progress(format!("watching, {seconds:.0} s: {}", shares.join(", ")));
+            }
+            Event::Steady { seconds, class, share } => {
+                let verdict = paint(BOLD, class.id());
+                let share = words::percent(share);
+                self.say(&format!(
+                    "  after {seconds:.0} s: {verdict}, steadily {share} of the time; watching on"
+                ));
+            }
             Event::Diagnosed(diagnosis) => {
                 self.say(&format!("{} {}", paint(BOLD, "bottleneck"), spec::bottleneck(&diagnosis)));
                 // Later diagnoses, of each keep, are for the report.

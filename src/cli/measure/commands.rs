@@ -1,9 +1,10 @@
 //! Arguments → the plan of a trial: which commands, with which parameters, and what is asked of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::cpus::cpu_list;
 use super::super::failure::Failure;
 use super::super::fresh_seed;
 use super::super::setup;
@@ -12,8 +13,6 @@ use super::parameters;
 use crate::config::{Benchmark, CommandLine, CustomMetric};
 use crate::experiment::Setup;
 use crate::measure::Arm;
-use crate::report::words;
-use crate::sys::cpus_allowed;
 use crate::trial::{Contender, Failures, Plan, Purpose, Rounds};
 
 /// Defaults where the user says nothing.
@@ -263,32 +262,6 @@ fn existing(path: PathBuf) -> Result<PathBuf, Failure> {
         Ok(_) => Ok(path),
         Err(error) => Err(Failure::io(format!("read {}", path.display()), error)),
     }
-}
-
-/// `0,2-3` → 0, 2, 3.
-fn cpu_list(text: &str) -> Result<Vec<u32>, Failure> {
-    let wrong = || {
-        Failure::usage(format!("--cpus {text} is no list of CPUs"), "for example --cpus 2 or --cpus 0,2-3")
-    };
-    let mut cpus = BTreeSet::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let [first, last] = [first, last].map(|number| number.trim().parse::<u32>());
-        let (first, last) = (first.map_err(|_| wrong())?, last.map_err(|_| wrong())?);
-        // No machine has more; a typing error must not fill the memory.
-        if first > last || last >= 1 << 16 {
-            return Err(wrong());
-        }
-        cpus.extend(first..=last);
-    }
-    let allowed = cpus_allowed().map_err(|error| Failure::io("ask which CPUs may be used", error))?;
-    if let Some(wrong) = cpus.iter().find(|cpu| !allowed.contains(cpu)) {
-        return Err(Failure::usage(
-            format!("--cpus {text}: there is no CPU {wrong} for this process"),
-            format!("it may use {}", words::ranges(&allowed)),
-        ));
-    }
-    Ok(cpus.into_iter().collect())
 }
 
 fn failures(args: &MeasureArgs) -> Result<Failures, Failure> {

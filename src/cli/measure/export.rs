@@ -1,11 +1,10 @@
 //! The result as files: JSON with every value, CSV with the columns that hyperfine writes, a Markdown table.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::super::failure::Failure;
+use super::super::outfile::OutFile;
 use super::arguments::MeasureArgs;
 use crate::report::{self, words};
 use crate::trial::{ArmReport, Report};
@@ -19,11 +18,8 @@ pub(super) struct Exports {
 }
 
 struct Export {
-    path: PathBuf,
-    file: File,
+    file: OutFile,
     format: Format,
-    /// An empty file of ours that nothing has been written to yet; removed when nothing comes.
-    is_new: bool,
 }
 
 impl Exports {
@@ -33,56 +29,17 @@ impl Exports {
             (&args.export_csv, |report| Ok(csv(report))),
             (&args.export_markdown, |report| Ok(markdown(report))),
         ];
-        let mut files = Vec::new();
-        for (path, format) in asked {
-            let Some(path) = path else {
-                continue;
-            };
-            let path = folder.join(path);
-            let (file, is_new) =
-                open(&path).map_err(|error| Failure::io(format!("write {}", path.display()), error))?;
-            files.push(Export { path, file, format, is_new });
-        }
-        Ok(Self { files })
+        let asked = asked.into_iter().filter_map(|(path, format)| Some((path.as_ref()?, format)));
+        let files =
+            asked.map(|(path, format)| Ok(Export { file: OutFile::open(&folder.join(path))?, format }));
+        Ok(Self { files: files.collect::<Result<_, Failure>>()? })
     }
 
     /// Writes every file, also after one that fails; the first failure is what is told.
-    pub fn write(mut self, report: &Report) -> Result<(), Failure> {
-        self.files.iter_mut().map(|export| export.write(report)).fold(Ok(()), Result::and)
-    }
-}
-
-impl Export {
-    fn write(&mut self, report: &Report) -> Result<(), Failure> {
-        let text = (self.format)(report)?;
-        self.is_new = false;
-        // A pipe or a terminal has no length to cut.
-        let cut = self.file.metadata().is_ok_and(|kind| kind.is_file());
-        if cut { self.file.set_len(0) } else { Ok(()) }
-            .and_then(|()| self.file.write_all(text.as_bytes()))
-            .map_err(|error| Failure::io(format!("write {}", self.path.display()), error))
-    }
-}
-
-impl Drop for Export {
-    fn drop(&mut self) {
-        if self.is_new {
-            // Gone already is as good.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// The file, and whether it was not there before. What stands there is replaced only once there is something to replace
-/// it by.
-fn open(path: &Path) -> io::Result<(File, bool)> {
-    match OpenOptions::new().write(true).create_new(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            // A link that leads nowhere is there too.
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-            Ok((file, false))
-        }
-        created => Ok((created?, true)),
+    pub fn write(self, report: &Report) -> Result<(), Failure> {
+        let written =
+            self.files.into_iter().map(|export| export.file.write((export.format)(report)?.as_bytes()));
+        written.fold(Ok(()), Result::and)
     }
 }
 
