@@ -26,6 +26,10 @@ fix:
 bench:
     cargo bench --locked
 
+# Ask about every program of the labelled corpus, or those that `--only PATTERN` names
+corpus *ARGS:
+    cargo bench --locked --bench corpus -- {{ ARGS }}
+
 # Make one of the example programs fast, in a temporary repository
 demo NAME: build
     target/release/perfup demo {{ NAME }}

@@ -85,7 +85,7 @@ fn a_worklog_that_cannot_be_used_is_named() {
 }
 
 /// Runs a shell script in a user namespace of its own; absent, and said so, where the kernel refuses.
-fn unshared(bench: &Bench, flags: &str, script: &str) -> Option<Ran> {
+pub fn unshared(bench: &Bench, flags: &str, script: &str) -> Option<Ran> {
     let probe = bench.run("unshare", &[flags, "true"]);
     if probe.code != Some(0) {
         println!("SKIPPED: unshare {flags}: {}", probe.stderr.trim());

@@ -15,6 +15,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("profile", 2),
     ("machine", 2),
     ("diagnose", 3),
+    ("findings", 3),
     ("verify", 3),
     ("trial", 3),
     ("plan", 4),
@@ -31,6 +32,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("report", "stats"),
     ("report", "worklog"),
     ("profile", "measure"),
+    ("findings", "diagnose"),
     ("spec", "plan"),
     ("delegate", "plan"),
 ];
@@ -133,6 +135,7 @@ fn foreign_types_stay_in_their_rooms() {
         ("rusqlite::", "worklog"),
         ("clap::", "cli"),
         ("nvml_wrapper::", "machine"),
+        ("object::", "profile"),
     ];
     for path in sources() {
         let Some(room) = room_of(&path) else { continue };

@@ -11,28 +11,28 @@ use super::bench::{Bench, PERFUP, Ran};
 
 const MEASURE: &str = "perfup.measure/1";
 
-fn start(bench: &Bench, args: &[&str]) -> Child {
+pub fn start(bench: &Bench, args: &[&str]) -> Child {
     let mut command = bench.command(PERFUP);
     command.args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Waits for what perfup is about to do.
-fn until(child: &mut Child, done: impl Fn() -> bool) {
+pub fn until(child: &mut Child, done: impl Fn() -> bool) {
     while !done() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-fn send(bench: &Bench, signal: &str, child: &Child) {
+pub fn send(bench: &Bench, signal: &str, child: &Child) {
     assert!(bench.command("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
 }
 
-fn end(child: Child) -> Ran {
+pub fn end(child: Child) -> Ran {
     child.wait_with_output().unwrap().into()
 }
 
-fn lines(bench: &Bench, file: &str) -> usize {
+pub fn lines(bench: &Bench, file: &str) -> usize {
     std::fs::read_to_string(bench.root().join(file)).map_or(0, |text| text.lines().count())
 }
 

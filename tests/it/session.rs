@@ -1,6 +1,6 @@
 //! Whole sessions: what is kept, what is discarded, what is written, and what stays as it was.
 
-use super::bench::{ANALYSIS, Bench, Ran, SLOW};
+use super::bench::{Bench, Ran, SLOW};
 
 use serde_json::Value;
 
@@ -209,25 +209,4 @@ fn what_needs_consent_is_withheld_and_mentioned() {
     let withheld = run["withheld"].to_string();
     assert!(withheld.contains("parallel"), "{withheld}");
     assert!(!run["attempts"].to_string().contains("shell-sequential-loop"));
-}
-
-#[test]
-fn an_analysis_needs_no_repository() {
-    let bench =
-        Bench::bare(&[("slow.py", SLOW), ("wait.py", "import time\ntime.sleep(0.2)\nprint('done')\n")]);
-    let check = |program: &str, args: &[&str], class: &str| {
-        let analysis = bench.run(program, args).expect(0).json("perfup.analysis/1");
-        let verdict = &analysis["bottleneck"]["class"];
-        // Next to other tests the machine may well be busy, and said to be; the shares still tell the program's part.
-        assert!(verdict == class || verdict == "machine-busy", "{verdict}");
-        let shares = analysis["diagnosis"]["shares"].as_array().unwrap();
-        let own = shares.iter().find(|share| share[0] != "machine-busy").unwrap();
-        assert_eq!(own[0], class, "{shares:?}");
-        assert!(analysis["spec"].as_str().is_some_and(|path| path.ends_with("_speedup.md")));
-    };
-    check(ANALYSIS, &["--json", "--", "python3", "slow.py"], "interpreter-overhead");
-    check(ANALYSIS, &["--json", "slow.py"], "interpreter-overhead");
-    check(crate::bench::PERFUP, &["analyze", "--json", "--", "python3", "wait.py"], "sleep-poll");
-    assert!(bench.root().join("specs/wait_speedup.md").exists());
-    assert!(!bench.root().join(".perfup").exists());
 }

@@ -1,0 +1,3 @@
+"""Prints many lines."""
+for number in range(1500000):
+    print(number, number * 3 % 7)
