@@ -32,6 +32,9 @@ const CLOSELY: [(Duration, Duration); 2] = [
     (Duration::from_millis(100), Duration::from_millis(4)),
 ];
 
+/// Threads up to which looking closely costs little.
+const FEW_THREADS: u64 = 16;
+
 /// Looks between two sums for who asks while it goes on.
 const SUM_EVERY: u32 = 48;
 
@@ -157,7 +160,9 @@ fn watch(target: Target, shared: &Shared) -> TreeTimes {
             *shared.so_far.lock().unwrap_or_else(PoisonError::into_inner) = sampler.so_far();
         }
         let age = born.map_or(Duration::ZERO, |born| born.elapsed());
-        let period = CLOSELY.iter().find(|(until, _)| age < *until).map_or(PERIOD, |(_, period)| *period);
+        let closely =
+            CLOSELY.iter().find(|(until, _)| age < *until && sampler.times.threads_max <= FEW_THREADS);
+        let period = closely.map_or(PERIOD, |(_, period)| *period);
         std::thread::park_timeout(period.saturating_sub(started.elapsed()));
     }
     sampler.finish()
