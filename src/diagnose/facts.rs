@@ -198,12 +198,12 @@ impl<'a> Facts<'a> {
             // Threads of the run time itself take turns and wait for work; only a holder that exists makes a lock.
             return program.contended_s;
         }
-        let seen_s =
-            (program.contended_s + program.held_s).max(program.alternating_s).max(self.turns_s(program));
-        if runtime == Runtime::Interpreter("python".to_owned()) {
-            seen_s.max(self.asked_for_locks_s())
-        } else {
-            seen_s
+        let seen_s = (program.contended_s + program.held_s).max(program.alternating_s);
+        match &runtime {
+            Runtime::Interpreter(name) if name == "python" => seen_s.max(self.asked_for_locks_s()),
+            // Interpreters make their threads take turns by a lock of their own.
+            Runtime::Interpreter(_) => seen_s,
+            Runtime::Native | Runtime::Unknown => seen_s.max(self.turns_s(program)),
         }
     }
 

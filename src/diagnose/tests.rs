@@ -128,6 +128,9 @@ fn threads_that_take_turns() {
         })
     };
     two(&|program| program.gil_s = 1.0).check_sure(Class::GilBound);
+    let waits = |_: &mut Usage, tree: &mut TreeTimes| tree.lock_waits = [(2, 0.5), (3, 0.5)].into();
+    two(&|program| program.gil_s = 1.0).with(waits).check_sure(Class::GilBound);
+    two(&|program| program.exe = "/app".to_owned()).with(waits).check(Class::LockContention);
     two(&|program| program.contended_s = 1.0).check_sure(Class::LockContention);
     two(&|program| program.alternating_s = 1.0).check_doubtful(Class::LockContention);
     // Held while asleep: the others wait in line.
